@@ -1,0 +1,273 @@
+//! The configuration as the gateway uses it. Whoever holds a [`Config`] need not check anything again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::{Direction, GateId, ServicePointId};
+
+/// Everything that `limegate.toml` says.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// Where the journal, the index and the control socket live. Default `/var/lib/limegate`.
+    pub state_dir: PathBuf,
+    /// The box and its place.
+    pub site: Site,
+    /// At least one.
+    pub gates: Vec<Gate>,
+    /// Lime.
+    pub lime: LimeConfig,
+    /// The CRM.
+    pub crm: Crm,
+    /// The broker, where there is one. Always there when a gate reads from MQTT.
+    pub mqtt: Option<MqttConfig>,
+    /// The journal.
+    pub journal: JournalConfig,
+    /// Delivery.
+    pub delivery: Delivery,
+}
+
+/// `[site]`
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Names the box in topics and at Lime: `vysota-north`. ASCII letters, digits and hyphens.
+    pub id: String,
+    /// The venue in topics: `limegate/1/<venue>/<gateway>`; default: the id's part before the first hyphen.
+    pub venue: String,
+    /// For people.
+    pub title: String,
+    /// The venue's time zone.
+    pub timezone: jiff::tz::TimeZone,
+    /// Texts for people.
+    pub language: Language,
+}
+
+/// A language of the texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Language {
+    /// Русский.
+    #[default]
+    Ru,
+    /// English.
+    En,
+}
+
+/// `[[gate]]`
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// Names the gate.
+    pub id: GateId,
+    /// For people.
+    pub title: String,
+    /// Lime's id of the place.
+    pub service_point: ServicePointId,
+    /// Which way guests go who pass here, where the device does not say. Default in.
+    pub direction: Direction,
+    /// Where its readings come from.
+    pub reader: ReaderConfig,
+}
+
+/// Where a gate's readings come from.
+#[derive(Clone, Debug)]
+pub enum ReaderConfig {
+    /// A reader on a serial port.
+    Serial(SerialReader),
+    /// A validator that publishes the gateway's own JSON.
+    MqttJson {
+        /// The topic to subscribe to.
+        topic: String,
+    },
+}
+
+/// A reader on a serial port.
+#[derive(Clone, Debug)]
+pub struct SerialReader {
+    /// The profile: a file name in `config/readers/` without `.toml`, or a path.
+    pub profile: crate::codec::Profile,
+    /// `/dev/serial/by-id/...` or any path.
+    pub port: PathBuf,
+    /// Overrides the profile's line speed.
+    pub baud: Option<u32>,
+}
+
+/// Where a secret is. `load` reads it at start and refuses a file that others can read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A name in the systemd credentials folder, else in `secrets/` beside the config file; or an absolute path.
+    File(PathBuf),
+    /// An environment variable, for tests.
+    Env(String),
+}
+
+/// `[lime]`
+#[derive(Clone, Debug)]
+pub struct LimeConfig {
+    /// Base of the Lime gateway API, ending in `/gw/v1`, no slash at the end. `https`, or `http` to a loopback address.
+    pub url: String,
+    /// The device token.
+    pub token: SecretSource,
+    /// A PEM file with a further certificate authority to trust.
+    pub ca: Option<PathBuf>,
+}
+
+/// `[crm]`
+#[derive(Clone, Debug)]
+pub struct Crm {
+    /// Which, and how to reach it.
+    pub kind: CrmKind,
+    /// Language of field names and texts in the CRM. Default: the site's.
+    pub language: Language,
+    /// Refusals and passages that did not happen are recorded, too. Default false.
+    pub refusals: bool,
+    /// A PEM file with a further certificate authority to trust.
+    pub ca: Option<PathBuf>,
+}
+
+/// Which CRM.
+#[derive(Clone, Debug)]
+pub enum CrmKind {
+    /// `kind = "amocrm"`
+    AmoCrm(AmoCrm),
+    /// `kind = "bitrix24"`
+    Bitrix24(Bitrix24),
+}
+
+/// amoCRM.
+#[derive(Clone, Debug)]
+pub struct AmoCrm {
+    /// `https://<account>.amocrm.ru`, or the `url` given instead. No slash at the end.
+    pub url: String,
+    /// How to authorise.
+    pub auth: AmoAuth,
+    /// Where passes go.
+    pub pipeline: StageRef,
+    /// The stage of a pass; default the pipeline's won stage (142).
+    pub stage: StageRef,
+}
+
+/// How to authorise at amoCRM.
+#[derive(Clone, Debug)]
+pub enum AmoAuth {
+    /// A long-lived token.
+    Token(SecretSource),
+    /// OAuth: the refresh pair lives in `<state_dir>/oauth/` and rotates there; `limegate crm login` fills it.
+    OAuth {
+        /// The integration's id.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecretSource,
+        /// Must match the integration's exactly.
+        redirect_uri: String,
+    },
+}
+
+/// Bitrix24.
+#[derive(Clone, Debug)]
+pub struct Bitrix24 {
+    /// How to authorise, and with it the address.
+    pub auth: BitrixAuth,
+    /// What a write-off becomes.
+    pub passes: PassesAs,
+}
+
+/// How to authorise at Bitrix24.
+#[derive(Clone, Debug)]
+pub enum BitrixAuth {
+    /// An inbound webhook: the whole address is the secret.
+    Webhook(SecretSource),
+    /// A local OAuth app.
+    OAuth {
+        /// `https://<portal>`
+        portal: String,
+        /// The token server; default `https://oauth.bitrix24.tech`.
+        token_server: String,
+        /// The app's id.
+        client_id: String,
+        /// Its secret.
+        client_secret: SecretSource,
+    },
+}
+
+/// What a write-off becomes in Bitrix24.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassesAs {
+    /// A line in the contact's timeline.
+    Timeline,
+    /// A deal in a passes funnel.
+    Deal {
+        /// The funnel.
+        pipeline: StageRef,
+        /// The stage; default its won stage.
+        stage: StageRef,
+    },
+    /// Both.
+    Both {
+        /// The funnel.
+        pipeline: StageRef,
+        /// The stage; default its won stage.
+        stage: StageRef,
+    },
+}
+
+/// A pipeline or a stage: as people see it, or by id.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum StageRef {
+    /// `"Проходы"`
+    Name(String),
+    /// `{ id = 123 }`; a text, for Bitrix24's stage ids are texts.
+    Id(String),
+    /// Not given: the default that the field's comment names.
+    Default,
+}
+
+/// `[mqtt]`
+#[derive(Clone, Debug)]
+pub struct MqttConfig {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// `mqtts://`
+    pub tls: bool,
+    /// User name; default the site id when a password is given.
+    pub user: Option<String>,
+    /// Password.
+    pub password: Option<SecretSource>,
+    /// A PEM file with a further certificate authority to trust.
+    pub ca: Option<PathBuf>,
+    /// Default 30 s.
+    pub keep_alive: Duration,
+    /// Client id; default `limegate-<site id>`. Fixed, so that the broker queues while the gateway restarts.
+    pub client_id: String,
+}
+
+/// `[journal]`
+#[derive(Clone, Debug)]
+pub struct JournalConfig {
+    /// Default 8 MiB.
+    pub segment_bytes: u64,
+    /// Most bytes the log may take. Default 2 GiB.
+    pub budget_bytes: u64,
+    /// Settled segments are kept this long, budget permitting. Default 30 days.
+    pub retain: Duration,
+    /// sled's cache. Default 8 MiB.
+    pub index_cache_bytes: u64,
+}
+
+/// `[delivery]`
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Two looks for a business key are at least this far apart before a create is repeated. Default 120 s.
+    pub settle_window: Duration,
+    /// Backoff begins here. Default 1 s.
+    pub backoff_base: Duration,
+    /// And ends here. Default 300 s.
+    pub backoff_cap: Duration,
+    /// Requests a second to the CRM; default 7 (amoCRM) or 2 (Bitrix24).
+    pub crm_rate: f64,
+    /// Burst to the CRM; default 7 or 50.
+    pub crm_burst: u32,
+    /// What is left after this long at a stop stays on disk. Default 5 s.
+    pub drain: Duration,
+}

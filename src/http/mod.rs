@@ -1,0 +1,81 @@
+//! The one HTTP client: what a request is, and what can be said of it afterwards.
+//!
+//! The distinction that exactly-once hangs on: a request was **certainly not sent**, its outcome is **unknown**, or it was **answered**. Never: a
+//! redirect followed silently, an answer read without bound, a certificate not verified, a token in an error.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+/// A request, without host and authorisation: those belong to the endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// GET, POST, ...
+    pub method: Method,
+    /// Path and query below the endpoint's base, beginning with a slash, already percent-encoded. Never a secret or a phone in what is logged: see `label`.
+    pub path: String,
+    /// Headers besides those of the endpoint.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body; JSON unless a header says otherwise.
+    pub body: Option<Bytes>,
+    /// The whole exchange must end within this time.
+    pub timeout: Duration,
+    /// What logs and metrics call this request: `POST /leads`. A constant, so that nothing personal can be in it.
+    pub label: &'static str,
+}
+
+impl Request {
+    /// A GET.
+    pub fn get(path: impl Into<String>, label: &'static str) -> Self {
+        Self { method: Method::GET, path: path.into(), headers: Vec::new(), body: None, timeout: DEFAULT_TIMEOUT, label }
+    }
+
+    /// A request with a JSON body.
+    pub fn json(method: Method, path: impl Into<String>, body: &serde_json::Value, label: &'static str) -> Self {
+        let body = Some(Bytes::from(body.to_string()));
+        Self { method, path: path.into(), headers: Vec::new(), body, timeout: DEFAULT_TIMEOUT, label }
+    }
+}
+
+/// Long enough for a slow CRM, short enough to notice.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A complete answer, of whatever status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body, within the endpoint's size limit.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; `None` when it is something else (an HTML page, half an answer).
+    #[must_use]
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+}
+
+/// Why an exchange brought no answer. Text is free of secrets and personal data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Nothing of the request can have reached the other side: DNS, refused, TLS, breaker open.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// At least one byte may have left and no complete answer came.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+}
+
+/// How an exchange ended.
+pub type Exchange = Result<Answer, Failure>;
+
+/// The seam to the network: the real client, or a simulated world in tests.
+pub trait Transport: Send + Sync {
+    /// Sends one request and waits for its end.
+    fn send(&self, request: Request) -> std::pin::Pin<Box<dyn Future<Output = Exchange> + Send + '_>>;
+}

@@ -1,0 +1,32 @@
+//! limegate: the edge gateway between a venue's entrances and its business systems.
+//!
+//! Every feature is one movement: a **source** tells a fact, a pure **flow** says which jobs it makes, the **journal** makes it durable before
+//! anyone is acknowledged, **delivery** takes the jobs to Lime and to the CRM, and the outcome comes back as a fact.
+//!
+//! | floor | modules | may use |
+//! |---|---|---|
+//! | 5 | [`cli`] | everything below |
+//! | 4 | [`gateway`] (assembly of the running service) | everything below |
+//! | 3 | [`source`], [`mqtt`], [`delivery`], [`status`] | everything below |
+//! | 2 | [`flow`] | everything below |
+//! | 1 | [`journal`], [`lime`], [`crm`], [`codec`], [`http`] | everything below |
+//! | 0 | [`domain`], [`clock`], [`config`] | each other |
+//!
+//! Imports go down only. Never: an acknowledgement ahead of the disk; I/O, a clock or randomness inside `flow`, `codec` or a conversation with a
+//! destination; a global; a value from outside that can panic the process.
+
+pub mod cli;
+pub mod clock;
+pub mod codec;
+pub mod config;
+pub mod crm;
+pub mod delivery;
+pub mod domain;
+pub mod flow;
+pub mod gateway;
+pub mod http;
+pub mod journal;
+pub mod lime;
+pub mod mqtt;
+pub mod source;
+pub mod status;

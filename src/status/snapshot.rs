@@ -1,0 +1,135 @@
+//! What `limegate status --json` prints under `"v": 1`, and MQTT `state` carries.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::journal::JournalStat;
+
+/// Whether something is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// Not yet tried.
+    #[default]
+    Starting,
+    /// Open or connected.
+    Up,
+    /// Not.
+    Down,
+}
+
+/// A gate and its reader. Ages are milliseconds of boot time, so that they are true whatever the wall clock does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateState {
+    /// For people.
+    pub title: String,
+    /// The reader's profile.
+    pub reader: String,
+    /// The port or topic.
+    pub port: String,
+    /// Whether it is open.
+    pub link: Link,
+    /// Why not, in one line.
+    pub error: Option<String>,
+    /// Boot time of the last byte or message.
+    pub last_byte_boot_ms: Option<u64>,
+    /// Boot time of the last pass.
+    pub last_pass_boot_ms: Option<u64>,
+    /// Passes taken since the start.
+    pub passes: u64,
+    /// Frames that did not check out since the start, by kind.
+    pub bad_frames: u64,
+}
+
+/// A destination.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DestinationState {
+    /// `amocrm`, `bitrix24`, `lime`.
+    pub kind: String,
+    /// Whether it answers.
+    pub link: Link,
+    /// Stable code of the trouble: `http/503`, `auth`, `not_sent`, `setup/pipeline`.
+    pub error: Option<String>,
+    /// The trouble in one line, without secrets.
+    pub error_text: Option<String>,
+    /// Boot time since when it is down.
+    pub down_since_boot_ms: Option<u64>,
+    /// Jobs that wait.
+    pub waiting: u64,
+    /// Boot-time age of the oldest waiting job, as far as known, milliseconds.
+    pub oldest_ms: Option<u64>,
+    /// Jobs that arrived, over the box's life.
+    pub delivered: u64,
+    /// Jobs that wait for a person.
+    pub refused: u64,
+    /// Jobs whose outcome is unknown.
+    pub doubtful: u64,
+    /// Boot time of the last success.
+    pub last_success_boot_ms: Option<u64>,
+    /// Attempts in a row that failed.
+    pub attempts: u32,
+    /// Tokens left in the bucket.
+    pub tokens: f64,
+    /// Requests sent since the start.
+    pub requests: u64,
+    /// Boot time of the next attempt, when backing off.
+    pub next_attempt_boot_ms: Option<u64>,
+}
+
+/// The clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockState {
+    /// Synchronised now.
+    pub synced: bool,
+    /// This boot has an anchor.
+    pub anchored: bool,
+}
+
+/// The broker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MqttState {
+    /// There is one in the config.
+    pub configured: bool,
+    /// Whether it is connected.
+    pub link: Link,
+    /// Why not.
+    pub error: Option<String>,
+    /// Connections since the start.
+    pub connects: u64,
+    /// Messages that wait for their PUBACK.
+    pub unacknowledged: u64,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Version of this shape.
+    pub v: u32,
+    /// The box.
+    pub site: String,
+    /// For people.
+    pub title: String,
+    /// limegate's version.
+    pub version: String,
+    /// Counts starts of the gateway on this box.
+    pub session: u64,
+    /// Boot time of this snapshot, milliseconds.
+    pub boot_ms: u64,
+    /// Wall time of this snapshot, RFC 3339 in the venue's zone.
+    pub at: String,
+    /// Boot time of the start.
+    pub started_boot_ms: u64,
+    /// Gates by id.
+    pub gates: BTreeMap<String, GateState>,
+    /// Destinations by name: `lime`, `crm`.
+    pub destinations: BTreeMap<String, DestinationState>,
+    /// The journal.
+    pub journal: JournalStat,
+    /// Passes stored over the box's life.
+    pub passes: u64,
+    /// The clock.
+    pub clock: ClockState,
+    /// The broker.
+    pub mqtt: MqttState,
+}
