@@ -15,6 +15,7 @@
 //! Imports go down only. Never: an acknowledgement ahead of the disk; I/O, a clock or randomness inside `flow`, `codec` or a conversation with a
 //! destination; a global; a value from outside that can panic the process.
 
+pub mod books;
 pub mod cli;
 pub mod clock;
 pub mod codec;
@@ -30,3 +31,4 @@ pub mod lime;
 pub mod mqtt;
 pub mod source;
 pub mod status;
+pub mod tap;
