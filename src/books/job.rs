@@ -1,6 +1,6 @@
 //! Every job's state, folded from the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -36,6 +36,8 @@ pub struct JobLine {
     pub key: Uuid,
     /// The gate of the pass.
     pub gate: String,
+    /// The pass's number on this box; 0 when the pass itself has left the log.
+    pub number: u64,
     /// Wall time of the pass as it was read, milliseconds since 1970 UTC. May lie.
     pub wall_ms: i64,
     /// The medium, masked.
@@ -51,14 +53,16 @@ pub struct JobLine {
 pub struct Jobs {
     crm: CrmPolicy,
     jobs: BTreeMap<Seq, JobLine>,
-    passes: BTreeMap<Uuid, i64>,
+    passes: BTreeMap<Uuid, (u64, i64)>,
+    numbers: BTreeSet<u64>,
+    not_for_crm: BTreeSet<u64>,
 }
 
 impl Jobs {
     /// Nothing yet. The policy decides which write-offs are jobs for the CRM.
     #[must_use]
     pub fn new(crm: CrmPolicy) -> Self {
-        Self { crm, jobs: BTreeMap::new(), passes: BTreeMap::new() }
+        Self { crm, jobs: BTreeMap::new(), passes: BTreeMap::new(), numbers: BTreeSet::new(), not_for_crm: BTreeSet::new() }
     }
 
     /// Takes the next record, in order.
@@ -66,14 +70,20 @@ impl Jobs {
         let owed = job_at(&entry.record, self.crm);
         match &entry.record {
             Record::Pass(pass) => {
-                self.passes.insert(pass.id, pass.stamp.wall_ms);
+                self.passes.insert(pass.id, (pass.number, pass.stamp.wall_ms));
+                self.numbers.insert(pass.number);
                 self.jobs.entry(entry.seq).or_insert_with(|| line_of_pass(entry.seq, pass));
             }
             Record::WriteOff(write_off) => {
                 self.set(write_off.pass_seq, JobState::Delivered, write_off.transaction_id.clone());
-                if let Some((to, _)) = owed {
-                    let wall_ms = self.passes.remove(&write_off.pass_id).unwrap_or(write_off.occurred.at_ms);
-                    self.jobs.entry(entry.seq).or_insert_with(|| line_of_write_off(entry.seq, to, write_off, wall_ms));
+                let (number, wall_ms) = self.passes.remove(&write_off.pass_id).unwrap_or((0, write_off.occurred.at_ms));
+                match owed {
+                    Some((to, _)) => {
+                        self.jobs.entry(entry.seq).or_insert_with(|| line_of_write_off(entry.seq, to, write_off, (number, wall_ms)));
+                    }
+                    None => {
+                        self.not_for_crm.insert(number);
+                    }
                 }
             }
             Record::Sending(sending) => {
@@ -108,6 +118,18 @@ impl Jobs {
         self.jobs.values()
     }
 
+    /// The numbers of the passes found.
+    #[must_use]
+    pub fn numbers(&self) -> &BTreeSet<u64> {
+        &self.numbers
+    }
+
+    /// The numbers of the passes that Lime settled and the policy keeps from the CRM.
+    #[must_use]
+    pub fn not_for_crm(&self) -> &BTreeSet<u64> {
+        &self.not_for_crm
+    }
+
     fn state(&self, job: Seq) -> Option<JobState> {
         self.jobs.get(&job).map(|line| line.state)
     }
@@ -126,6 +148,7 @@ fn line_of_pass(seq: Seq, pass: &Pass) -> JobLine {
         to: Destination::Lime,
         key: pass.id,
         gate: pass.gate.0.clone(),
+        number: pass.number,
         wall_ms: pass.stamp.wall_ms,
         medium: pass.medium.value.masked(4),
         state: JobState::Waiting,
@@ -133,12 +156,13 @@ fn line_of_pass(seq: Seq, pass: &Pass) -> JobLine {
     }
 }
 
-fn line_of_write_off(seq: Seq, to: Destination, write_off: &WriteOff, wall_ms: i64) -> JobLine {
+fn line_of_write_off(seq: Seq, to: Destination, write_off: &WriteOff, (number, wall_ms): (u64, i64)) -> JobLine {
     JobLine {
         seq,
         to,
         key: write_off.pass_id,
         gate: write_off.gate.0.clone(),
+        number,
         wall_ms,
         medium: write_off.medium_masked.clone(),
         state: JobState::Waiting,
