@@ -20,6 +20,7 @@ pub mod cli;
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod control;
 pub mod crm;
 pub mod delivery;
 pub mod domain;
