@@ -5,5 +5,6 @@
 
 pub mod amocrm;
 pub mod card;
+pub mod script;
 pub mod setup;
 pub mod texts;
