@@ -169,20 +169,24 @@ impl Lanes {
             if !passed.insert(order) {
                 continue;
             }
-            let before = if room.per_key > 1 { Seq::MAX } else { seq };
-            for earlier in more(order, before) {
-                self.add(earlier, order, lane, None);
+            // Up to `low` all that waits is known; above, the index is asked for what the key has below. Where several of a key may travel together, all
+            // of it is gathered.
+            if room.per_key > 1 {
+                self.bring(order, lane, more(order, Seq::MAX));
+            } else if seq > self.low {
+                self.bring(order, lane, more(order, seq));
             }
             let Some(head) = self.head_of(order) else { continue };
             let company = self.company(head, room.jobs);
             // A suspect is tried among suspects, the others among their own.
-            if taken.is_empty() {
-                size = company;
-            } else if company != size {
+            if !taken.is_empty() && company != size {
                 continue;
             }
-            let run = self.run_of(order, now_ms, company, room.per_key.min(size - taken.len()), room.jobs);
-            taken.extend(run);
+            let run = self.run_of(order, now_ms, room, company, size.min(company) - taken.len());
+            if !run.is_empty() {
+                size = company;
+                taken.extend(run);
+            }
         }
         for one in &taken {
             self.busy.insert(one.order);
@@ -205,24 +209,28 @@ impl Lanes {
         }
     }
 
+    fn bring(&mut self, order: OrderKey, lane: Lane, found: Vec<Seq>) {
+        for seq in found {
+            self.add(seq, order, lane, None);
+        }
+    }
+
     fn head_of(&self, order: OrderKey) -> Option<Seq> {
         self.keys.get(&order).and_then(|queue| queue.first()).copied()
     }
 
     /// The jobs of a key from its head on that may go now and travel in the same company.
-    fn run_of(&self, order: OrderKey, now_ms: u64, company: usize, most: usize, jobs: usize) -> Vec<Taken> {
-        let mut run = Vec::new();
+    fn run_of(&self, order: OrderKey, now_ms: u64, room: Room, company: usize, most: usize) -> Vec<Taken> {
+        let mut run: Vec<Taken> = Vec::new();
         for seq in self.keys.get(&order).into_iter().flatten() {
             let Some(slot) = self.slots.get(seq) else { break };
-            let alone = slot.doubt.is_some() && !run.is_empty();
-            if run.len() >= most || slot.under_way || slot.due_ms > now_ms || self.company(*seq, jobs) != company || alone {
+            let fits = run.len() < most.min(room.per_key) && self.company(*seq, room.jobs) == company;
+            // A job in doubt goes first or not at all, and what comes after it waits until that is known.
+            let doubt = slot.doubt.is_some() && !run.is_empty() || run.last().is_some_and(|last| last.doubt.is_some());
+            if !fits || doubt || slot.under_way || slot.due_ms > now_ms {
                 break;
             }
             run.push(Taken { seq: *seq, order, doubt: slot.doubt, attempts: slot.attempts });
-            // What comes after a job in doubt waits until that is known.
-            if slot.doubt.is_some() {
-                break;
-            }
         }
         run
     }
@@ -268,10 +276,11 @@ impl Lanes {
         self.slots.get(&seq).map_or(0, |slot| slot.strikes)
     }
 
-    /// When a waiting job is due next; `None` when nothing in memory waits. A boot time in the past means now.
+    /// When the next job may go; `None` when none waits in memory that is not behind one under way. A boot time in the past means now.
     #[must_use]
     pub fn next_due(&self) -> Option<u64> {
-        self.slots.values().filter(|slot| !slot.under_way && !self.busy.contains(&slot.order)).map(|slot| slot.due_ms).min()
+        let heads = self.keys.iter().filter(|(order, _)| !self.busy.contains(order)).filter_map(|(_, queue)| queue.first());
+        heads.filter_map(|seq| self.slots.get(seq)).map(|slot| slot.due_ms).min()
     }
 
     /// Jobs in memory.
@@ -296,5 +305,139 @@ impl Lanes {
     #[must_use]
     pub fn oldest(&self) -> Option<Seq> {
         self.slots.keys().next().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Room = Room { jobs: 100, per_key: 100 };
+    const ONE_A_KEY: Room = Room { jobs: 100, per_key: 1 };
+
+    fn none(_: OrderKey, _: Seq) -> Vec<Seq> {
+        Vec::new()
+    }
+
+    fn seqs(taken: &[Taken]) -> Vec<Seq> {
+        taken.iter().map(|one| one.seq).collect()
+    }
+
+    /// Jobs 1.. with the given keys, all backlog and loaded.
+    fn backlog(keys: &[u32]) -> Lanes {
+        let head = keys.len() as Seq;
+        let mut lanes = Lanes::new(head);
+        for (seq, key) in (1..).zip(keys) {
+            lanes.add(seq, OrderKey(*key), Lane::Backlog, None);
+        }
+        lanes.loaded_to(head);
+        lanes
+    }
+
+    #[test]
+    fn one_key_goes_first_in_first_out_and_others_pass_it() {
+        let mut lanes = backlog(&[7, 7, 8, 7, 9]);
+        let first = lanes.take(0, Lane::Backlog, ONE_A_KEY, &mut none);
+        assert_eq!(seqs(&first), [1, 3, 5]);
+        assert!(lanes.take(0, Lane::Backlog, ONE_A_KEY, &mut none).is_empty(), "a key under way goes nowhere else");
+        lanes.remove(1);
+        lanes.remove(3);
+        lanes.back(5, 500, Back::Blameless, None);
+        lanes.release(&first);
+        assert_eq!(seqs(&lanes.take(0, Lane::Backlog, ONE_A_KEY, &mut none)), [2]);
+        assert_eq!(lanes.next_due(), Some(500), "the job behind the one under way is not due");
+    }
+
+    #[test]
+    fn a_job_that_waits_holds_up_its_own_key_only() {
+        let mut lanes = backlog(&[7, 7, 8]);
+        let first = lanes.take(0, Lane::Backlog, ALL, &mut none);
+        assert_eq!(seqs(&first), [1, 2, 3]);
+        lanes.back(1, 1_000, Back::Blameless, None);
+        lanes.back(2, 0, Back::Blameless, None);
+        lanes.back(3, 0, Back::Blameless, None);
+        lanes.release(&first);
+        let second = lanes.take(10, Lane::Backlog, ALL, &mut none);
+        assert_eq!(seqs(&second), [3]);
+        lanes.release(&second);
+        assert_eq!(seqs(&lanes.take(1_000, Lane::Backlog, ALL, &mut none)), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_job_in_doubt_goes_before_all_else_of_its_key() {
+        let mut lanes = Lanes::new(3);
+        lanes.add(1, OrderKey(7), Lane::Backlog, Some(super::super::doubt::of_earlier_run(1)));
+        lanes.add(2, OrderKey(7), Lane::Backlog, None);
+        lanes.loaded_to(3);
+        assert_eq!(seqs(&lanes.take(0, Lane::Backlog, ALL, &mut none)), [1]);
+        assert_eq!(lanes.doubtful(), 1);
+    }
+
+    #[test]
+    fn a_fresh_pass_brings_its_own_cards_backlog_along() {
+        let mut lanes = Lanes::new(100);
+        lanes.loaded_to(10);
+        assert!(lanes.add_fresh(101, OrderKey(7)));
+        let mut index = |order: OrderKey, before: Seq| if order == OrderKey(7) { [40, 60].into_iter().filter(|seq| *seq < before).collect() } else { vec![] };
+        let first = lanes.take(0, Lane::Fresh, ONE_A_KEY, &mut index);
+        assert_eq!(seqs(&first), [40]);
+        lanes.remove(40);
+        lanes.release(&first);
+        assert_eq!(seqs(&lanes.take(0, Lane::Fresh, ALL, &mut |_, _| vec![60, 101])), [60, 101]);
+    }
+
+    #[test]
+    fn suspects_travel_in_ever_smaller_company() {
+        let mut lanes = backlog(&(0..100).collect::<Vec<_>>());
+        let mut sizes = Vec::new();
+        for _ in 0..5 {
+            let batch = lanes.take(0, Lane::Backlog, ALL, &mut none);
+            sizes.push(batch.len());
+            for one in &batch {
+                lanes.back(one.seq, 0, Back::Suspect, None);
+            }
+            lanes.release(&batch);
+            // The others are not under suspicion and leave.
+            for seq in 1..=100 {
+                if !batch.iter().any(|one| one.seq == seq) {
+                    lanes.remove(seq);
+                }
+            }
+        }
+        assert_eq!(sizes, [100, 100, 25, 6, 1]);
+    }
+
+    #[test]
+    fn too_much_that_is_fresh_becomes_backlog_and_none_of_it_is_forgotten() {
+        let mut lanes = Lanes::new(0);
+        let (mut in_memory, mut most) = (0, 0);
+        for seq in 1..=20_000 {
+            in_memory += usize::from(lanes.add_fresh(seq, OrderKey(u32::try_from(seq).unwrap())));
+            most = most.max(lanes.len());
+        }
+        assert!(most <= HOT + FRESH && in_memory > 0, "{most} in memory");
+        // The index still has them all; draining through it finds each once.
+        let mut left: BTreeSet<Seq> = (1..=20_000).collect();
+        for _ in 0..100_000 {
+            if let Some((after, room)) = lanes.wants() {
+                let found: Vec<Seq> = left.range(after + 1..=lanes.boundary()).take(room.min(512)).copied().collect();
+                for seq in &found {
+                    lanes.add(*seq, OrderKey(u32::try_from(*seq).unwrap()), Lane::Backlog, None);
+                }
+                lanes.loaded_to(found.last().copied().unwrap_or(lanes.boundary()));
+            }
+            for lane in [Lane::Fresh, Lane::Backlog] {
+                let batch = lanes.take(0, lane, ALL, &mut none);
+                for one in &batch {
+                    assert!(left.remove(&one.seq), "{} twice", one.seq);
+                    lanes.remove(one.seq);
+                }
+                lanes.release(&batch);
+            }
+            if left.is_empty() {
+                return;
+            }
+        }
+        panic!("{} jobs forgotten, the first {:?}", left.len(), left.first());
     }
 }
