@@ -15,10 +15,12 @@
 //! Imports go down only. Never: an acknowledgement ahead of the disk; I/O, a clock or randomness inside `flow`, `codec` or a conversation with a
 //! destination; a global; a value from outside that can panic the process.
 
+pub mod books;
 pub mod cli;
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod control;
 pub mod crm;
 pub mod delivery;
 pub mod domain;
@@ -30,3 +32,4 @@ pub mod lime;
 pub mod mqtt;
 pub mod source;
 pub mod status;
+pub mod tap;
