@@ -5,8 +5,12 @@
 //!
 //! Never: a write without its `sending` record on disk; a create repeated while its first outcome is unknown; a second retry loop.
 
+mod backoff;
+mod breaker;
 mod conversation;
+mod doubt;
 mod job;
+mod pace;
 
 pub use conversation::{Call, Confirmed, Conversation, Courier, Effect, Host, Ledger, NoAnswer, Step, Verdict};
 pub use job::{Doubt, Job, Work};
