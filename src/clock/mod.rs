@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::domain::Stamp;
 
 pub use corrector::Corrector;
-pub use floor::{TlsTime, built_ms, tls_floor};
+pub use floor::{built_ms, tls_floor};
 pub use manual::ManualClock;
 pub use system::SystemClock;
 pub use watch::Watch;

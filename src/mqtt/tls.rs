@@ -9,10 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
+use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
@@ -21,10 +18,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use uuid::Uuid;
 
-use crate::clock::{SharedClock, TlsTime};
+use crate::clock::SharedClock;
 use crate::config::MqttConfig;
+use crate::http::tls::{self, FlooredTime};
 
-/// How certificates are verified: the system's authorities and the configured one, at a time that is not before the floor.
+/// The gateway's one TLS set-up, ready to connect.
 pub(super) struct Tls {
     connector: TlsConnector,
 }
@@ -33,26 +31,11 @@ impl Tls {
     /// Reads the authorities.
     ///
     /// # Errors
-    /// When the `ca` file cannot be read or holds no certificate, or there is no authority at all.
+    /// When the `ca` file cannot be read or holds no certificate.
     pub fn new(ca: Option<&Path>, clock: SharedClock) -> Result<Self, String> {
-        let mut extra = Vec::new();
-        if let Some(path) = ca {
-            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            for certificate in certificates {
-                extra.push(certificate.map_err(|error| format!("{} is not a PEM file of certificates: {error}", path.display()))?);
-            }
-            if extra.is_empty() {
-                return Err(format!("{} holds no certificate", path.display()));
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider)).map_err(|error| format!("no certificate authority: {error}"))?;
-        let mut config = ClientConfig::builder_with_details(provider, Arc::new(TlsTime::new(clock)))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
-        config.dangerous().set_certificate_verifier(Arc::new(verifier));
+        let floor = Arc::clone(&clock);
+        let time = FlooredTime::new(clock, move || floor.floor_ms());
+        let config = tls::config(ca, time).map_err(|error| error.to_string())?;
         Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
     }
 
