@@ -3,6 +3,7 @@
 
 mod intake;
 pub mod mqtt;
+pub mod serial;
 
 pub use intake::JournalIntake;
 
