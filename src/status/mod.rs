@@ -4,6 +4,7 @@
 //! state that is better than the truth.
 
 mod hub;
+pub mod mqtt;
 mod snapshot;
 
 pub use hub::Hub;
