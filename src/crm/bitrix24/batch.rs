@@ -53,6 +53,18 @@ impl Command {
         });
         out
     }
+
+    /// A text of the portal without the values that we sent: it may quote a name.
+    #[must_use]
+    pub fn unsaid(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        flatten("", &self.params, &mut |_, value| {
+            for part in value.split_whitespace().chain([value]).filter(|part| part.chars().count() > 2) {
+                out = out.replace(part, "…");
+            }
+        });
+        out
+    }
 }
 
 /// What became of one command.
@@ -149,6 +161,13 @@ fn neutral(text: &str) -> String {
         let refers = c == '$' && WORDS.iter().any(|word| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)));
         out.push(if refers { '＄' } else { c });
     }
+    out
+}
+
+/// A text percent-encoded, as a value of a form.
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    percent(&mut out, text, b"");
     out
 }
 
