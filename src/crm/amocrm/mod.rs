@@ -15,6 +15,7 @@ mod desk;
 pub mod errors;
 pub mod lead;
 pub mod ledger;
+pub mod oauth;
 pub mod schema;
 mod search;
 pub mod setup;

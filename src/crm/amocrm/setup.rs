@@ -183,11 +183,11 @@ async fn side_items(line: &Line<Request, Answer>, texts: &Texts, mode: Mode, sid
     let groups = list(line, wire::get(&format!("{}/groups", side.path), side.get_groups), "custom_field_groups").await?.items;
     let mut group =
         groups.iter().find(|group| wire::text(group.get("name")).as_deref() == Some(texts.group())).and_then(|group| wire::text(group.get("id")));
-    let mut state = if group.is_some() { State::Present } else { State::Missing };
-
     let mut wanted: Vec<(Needed, State)> = needed(side, texts).into_iter().map(|need| (need, field_state(need, fields))).collect();
     let lacks = wanted.iter().any(|(_, state)| *state == State::Missing);
-    if mode == Mode::Apply && group.is_none() {
+    // Where all fields are there, people may have put them elsewhere: then the group is theirs to keep or to drop.
+    let mut state = if group.is_some() || !lacks { State::Present } else { State::Missing };
+    if mode == Mode::Apply && state == State::Missing {
         let body = json!([{ "name": texts.group(), "sort": 5 }]);
         let answer = ask(line, wire::send(Method::POST, &format!("{}/groups", side.path), &body, side.post_groups)).await?;
         let made = wire::page(&answer, "custom_field_groups").map(|page| page.items).unwrap_or_default();
