@@ -7,4 +7,4 @@ mod hub;
 mod snapshot;
 
 pub use hub::Hub;
-pub use snapshot::{ClockState, DestinationState, GateState, Link, MqttState, Snapshot};
+pub use snapshot::{ClockState, DestinationState, GateState, Link, MqttState, Report, Snapshot};

@@ -133,3 +133,11 @@ pub struct Snapshot {
     /// The broker.
     pub mqtt: MqttState,
 }
+
+/// What `status` and the publishers show: the numbers and what is wrong with them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// The numbers.
+    #[serde(flatten)]
+    pub snapshot: Snapshot,
+}

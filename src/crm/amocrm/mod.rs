@@ -1,0 +1,1 @@
+//! amoCRM (Kommo), REST API v4.
