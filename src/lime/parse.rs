@@ -17,7 +17,7 @@ use crate::http::Answer;
 use super::wire;
 
 /// Roubles, where an adapter leaves the currency out.
-const DEFAULT_CURRENCY: &str = "RUB";
+pub(super) const DEFAULT_CURRENCY: &str = "RUB";
 
 /// Most entries taken of one list.
 const LIST_LIMIT: usize = 10_000;

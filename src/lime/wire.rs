@@ -172,6 +172,12 @@ pub(super) struct ProblemBody {
     pub retryable: Option<bool>,
 }
 
+/// `POST /write-offs:batch`: entries are read one by one, so that an odd one costs no other.
+#[derive(Deserialize)]
+pub(super) struct WriteOffReply {
+    pub results: Vec<serde_json::Value>,
+}
+
 /// One entry of `results`.
 #[derive(Deserialize)]
 pub(super) struct WriteOffResult {
