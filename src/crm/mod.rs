@@ -4,6 +4,7 @@
 //! Never: a CRM's wire shape outside its folder; a word that people read outside [`texts`]; a clock or I/O in a conversation.
 
 pub mod amocrm;
+pub mod bitrix24;
 pub mod card;
 pub mod script;
 pub mod setup;

@@ -53,6 +53,18 @@ impl Command {
         });
         out
     }
+
+    /// A text of the portal without the values that we sent: it may quote a name.
+    #[must_use]
+    pub fn unsaid(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        flatten("", &self.params, &mut |_, value| {
+            for part in value.split_whitespace().chain([value]).filter(|part| part.chars().count() > 2) {
+                out = out.replace(part, "…");
+            }
+        });
+        out
+    }
 }
 
 /// What became of one command.
