@@ -178,7 +178,7 @@ pub(super) struct WriteOffResult {
     pub write_off_id: String,
     pub status: String,
     #[serde(default)]
-    pub stored_status: Option<String>,
+    pub original_status: Option<String>,
     #[serde(default)]
     pub code: Option<String>,
     #[serde(default)]
