@@ -398,7 +398,7 @@ impl Talk {
                     Class::Refused | Class::Gone | Class::Stale if with_emails => again.push(client.clone()),
                     Class::Stale => {
                         self.book.learn(schema::ledger_key(&self.settings.passes), None);
-                        self.decide_guest(client, &Halt::new("setup/field"));
+                        self.decide_guest(client, &Halt::person("setup/field"));
                     }
                     Class::Refused | Class::Gone => {
                         let verdict = Verdict::Dead { reason: "refused/contact".to_owned(), answer: command.unsaid(&fault.show()) };
@@ -425,7 +425,7 @@ impl Talk {
     pub(super) fn forget(&mut self, client: &ClientId) {
         self.book.learn(contact_key(client), None);
         self.book.learn(card_key(client), None);
-        self.decide_guest(client, &Halt::new("crm/contact_gone"));
+        self.decide_guest(client, &Halt::after("crm/contact_gone", std::time::Duration::from_secs(1)));
     }
 
     fn decide_guest(&mut self, client: &ClientId, halt: &Halt) {

@@ -134,7 +134,8 @@ impl Opening {
             book: self.book,
         };
         let halt = talk.all(self.schema).await.err().unwrap_or_else(|| Halt::new("crm/unfinished"));
-        talk.close(&halt)
+        // A job in doubt that has to try again stays in doubt: that is the runner's to keep.
+        talk.book.close(&halt)
     }
 }
 
@@ -184,11 +185,6 @@ impl Talk {
                 Err(halt)
             }
         }
-    }
-
-    fn close(mut self, halt: &Halt) -> Ending {
-        self.keep_doubts();
-        self.book.close(halt)
     }
 
     /// The guest's contact, where it is known.
