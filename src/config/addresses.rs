@@ -89,7 +89,20 @@ mod tests {
         for text in ["http://lime.example", "http://127.0.0.1.example", "http://localhost.example", "http://10.0.0.1"] {
             assert_eq!(web(text), Err(Bad::Plain), "{text}");
         }
-        for text in ["", "lime.example", "https://", "https:///x", "ftp://x", "https://x?y=1", "https://x/#z", "https://x y", "https://x:0", "https://x:99999", "https://x:", "//x"] {
+        for text in [
+            "",
+            "lime.example",
+            "https://",
+            "https:///x",
+            "ftp://x",
+            "https://x?y=1",
+            "https://x/#z",
+            "https://x y",
+            "https://x:0",
+            "https://x:99999",
+            "https://x:",
+            "//x",
+        ] {
             assert_eq!(web(text), Err(Bad::Form), "{text}");
         }
         assert_eq!(web("https://user:secret@x"), Err(Bad::UserInfo));

@@ -10,9 +10,7 @@ use super::environment::Environment;
 use super::gates::{self, unquoted};
 use super::raw::{self, SecretAt};
 use super::read::{At, Span, missing, nearest, shown};
-use super::{
-    Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, units,
-};
+use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, units};
 use crate::board::{self, Board};
 use crate::words::config as text;
 
@@ -35,7 +33,7 @@ pub(super) struct Checker<'a> {
 /// Checks everything. `None` when there is no config to speak of; the mistakes say why.
 pub(super) fn check(file: &Path, root: raw::Root, environment: &Environment, mistakes: &mut Mistakes) -> Option<Config> {
     let mut checker = Checker { file, environment, mistakes };
-    let top = 0..0;
+    let top = root.span.clone();
     let site = match &root.site {
         Some(site) => checker.site(site),
         None => checker.no_table("[site]", "site", &top),
@@ -86,8 +84,9 @@ pub(super) fn check(file: &Path, root: raw::Root, environment: &Environment, mis
 impl Checker<'_> {
     fn no_table<T>(&mut self, title: &'static str, key: &str, top: &Range<usize>) -> Option<T> {
         // A table that is there but could not be read has its mistake already.
-        if !self.mistakes.concerns(key) {
-            let one = self.mistakes.error(Code::MISSING, text::MISSING_TABLE.with("table", title), top, text::MISSING_HERE_FILE);
+        if !self.mistakes.is_broken(top, key) {
+            let end = top.end..top.end;
+            let one = self.mistakes.error(Code::MISSING, text::MISSING_TABLE.with("table", title), &end, text::MISSING_HERE_FILE);
             one.help(text::MISSING_TABLE_HELP);
         }
         None
@@ -263,7 +262,7 @@ impl Checker<'_> {
 impl Checker<'_> {
     /// A value that must be there.
     pub(super) fn need<'v, T>(&mut self, value: Option<&'v At<T>>, table: &Named<'_>, key: &str, example: &str) -> Option<&'v At<T>> {
-        if value.is_none() && !self.mistakes.concerns_key(table.name, key) {
+        if value.is_none() && !self.mistakes.is_broken(table.span, key) {
             missing(table.name, key, example, table.span, self.mistakes);
         }
         value

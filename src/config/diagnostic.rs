@@ -1,5 +1,6 @@
 //! A mistake in the config: where it is, what was found and what to write instead. Free of any language until it is rendered.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -167,11 +168,23 @@ impl Diagnostic {
 pub(super) struct Mistakes {
     source: Arc<Source>,
     found: Vec<Diagnostic>,
+    /// Tables (by where they begin) and keys that have their mistake already: they are not missing, too.
+    broken: BTreeSet<(usize, String)>,
 }
 
 impl Mistakes {
     pub(super) fn of(source: Source) -> Self {
-        Self { source: Arc::new(source), found: Vec::new() }
+        Self { source: Arc::new(source), found: Vec::new(), broken: BTreeSet::new() }
+    }
+
+    /// Remembers that a key's mistake was noted.
+    pub(super) fn broken(&mut self, table: &Range<usize>, key: &str) {
+        self.broken.insert((table.start, key.to_owned()));
+    }
+
+    /// Whether a key's mistake was noted before.
+    pub(super) fn is_broken(&self, table: &Range<usize>, key: &str) -> bool {
+        self.broken.contains(&(table.start, key.to_owned()))
     }
 
     /// Where secrets are kept beside this file, as people should read it.

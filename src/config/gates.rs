@@ -47,11 +47,14 @@ fn mqtt_reader(gate: &raw::Gate, mistakes: &mut Mistakes) -> Option<ReaderConfig
         }
     }
     let Some(topic) = &gate.topic else {
-        missing(raw::Gate::TITLE, "topic", "topic = \"validators/in-1/pass\"", &gate.span, mistakes);
+        if !mistakes.is_broken(&gate.span, "topic") {
+            missing(raw::Gate::TITLE, "topic", "topic = \"validators/in-1/pass\"", &gate.span, mistakes);
+        }
         return None;
     };
     let name = &topic.value;
-    let usable = !name.is_empty() && name.len() <= 1024 && !name.contains(['#', '+']) && !name.chars().any(char::is_control) && !name.starts_with('$');
+    let usable =
+        !name.is_empty() && name.len() <= 1024 && !name.contains(['#', '+']) && !name.chars().any(char::is_control) && !name.starts_with('$');
     if !usable {
         let message = text::NOT_ALLOWED.with("key", "topic").with("found", shown(name));
         mistakes.error(Code::NOT_ALLOWED, message, &topic.span, text::ALLOWED.with("allowed", text::TOPIC_FORM));
@@ -69,10 +72,8 @@ fn serial_reader(gate: &raw::Gate, reader: &str, board: Option<&Board>, checker:
         Some(baud) => checker.between(baud, 300, 4_000_000, "baud"),
         None => None,
     };
-    let Some(port) = &gate.port else {
-        missing(raw::Gate::TITLE, "port", PORT_EXAMPLE, &gate.span, checker.mistakes);
-        return None;
-    };
+    let table = Named { name: raw::Gate::TITLE, span: &gate.span };
+    let port = checker.need(gate.port.as_ref(), &table, "port", PORT_EXAMPLE)?;
     let path = PathBuf::from(&port.value);
     if !path.is_absolute() || port.value.chars().any(char::is_control) {
         let message = text::NOT_ALLOWED.with("key", "port").with("found", shown(&port.value));

@@ -5,6 +5,7 @@
 mod addresses;
 mod check;
 mod checked;
+mod crm;
 mod diagnostic;
 mod effective;
 mod environment;

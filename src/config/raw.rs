@@ -230,7 +230,7 @@ impl Read for Stage {
         match value.get_ref() {
             DeValue::String(name) => Some(Self::Name(name.trim().to_owned())),
             DeValue::Table(table) => {
-                unknown_keys(table, place.key, &["id"], mistakes);
+                unknown_keys(table, &value.span(), place.key, &["id"], mistakes);
                 let id = table.get("id")?;
                 match id.get_ref() {
                     DeValue::Integer(number) if number.radix() == 10 => Some(Self::Id(number.as_str().to_owned())),
@@ -285,7 +285,7 @@ impl Read for SecretAt {
 
 impl SecretAt {
     fn read_table(value: &Spanned<DeValue<'_>>, table: &DeTable<'_>, place: Place<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        unknown_keys(table, place.key, &["file", "env"], mistakes);
+        unknown_keys(table, &value.span(), place.key, &["file", "env"], mistakes);
         let mut text = |key| table.get(key).and_then(|one| String::read(one, Place { table: place.key, key }, mistakes));
         match (text("file"), text("env")) {
             (Some(file), None) => Some(Self::File(file)),

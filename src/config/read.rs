@@ -157,7 +157,7 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 }
 
 /// Notes the keys of a table that are not among those known there.
-pub(super) fn unknown_keys(table: &DeTable<'_>, name: &str, known: &[&str], mistakes: &mut Mistakes) {
+pub(super) fn unknown_keys(table: &DeTable<'_>, span: &Range<usize>, name: &str, known: &[&str], mistakes: &mut Mistakes) {
     for (key, value) in table {
         let key_text: &str = key.get_ref();
         if known.contains(&key_text) {
@@ -170,12 +170,16 @@ pub(super) fn unknown_keys(table: &DeTable<'_>, name: &str, known: &[&str], mist
             words::UNKNOWN_KEY.with("key", clipped(key_text)).with("place", place_name(name))
         };
         let one = mistakes.error(Code::UNKNOWN_KEY, message, &key.span(), words::UNKNOWN_HERE);
-        suggest(one, key_text, name, known);
+        let meant = nearest(key_text, known.iter().copied()).filter(|near| !table.contains_key(*near));
+        suggest(one, key_text, meant, name, known);
+        if let Some(meant) = meant {
+            mistakes.broken(span, meant);
+        }
     }
 }
 
-fn suggest(one: &mut Diagnostic, key: &str, table: &str, known: &[&str]) {
-    if let Some(near) = nearest(key, known.iter().copied()) {
+fn suggest(one: &mut Diagnostic, key: &str, meant: Option<&str>, table: &str, known: &[&str]) {
+    if let Some(near) = meant {
         one.help(words::DID_YOU_MEAN.with("key", near));
         return;
     }
@@ -238,11 +242,15 @@ macro_rules! table {
                 span: std::ops::Range<usize>,
                 mistakes: &mut $crate::config::diagnostic::Mistakes,
             ) -> Self {
-                $crate::config::read::unknown_keys(table, Self::TITLE, Self::KEYS, mistakes);
+                $crate::config::read::unknown_keys(table, &span, Self::TITLE, Self::KEYS, mistakes);
                 Self {
                     $($field: table.get(stringify!($field)).and_then(|value| {
                         let place = $crate::config::read::Place { table: Self::TITLE, key: stringify!($field) };
-                        $crate::config::read::Read::read(value, place, mistakes)
+                        let read = $crate::config::read::Read::read(value, place, mistakes);
+                        if read.is_none() {
+                            mistakes.broken(&span, stringify!($field));
+                        }
+                        read
                     }),)*
                     span,
                 }

@@ -9,7 +9,7 @@ pub(super) const MQTT_JSON: &str = "mqtt-json";
 
 /// Names that `reader` may have, for messages.
 pub(super) fn names() -> Vec<&'static str> {
-    Profile::builtin_names().chain(std::iter::once(MQTT_JSON)).collect()
+    Profile::builtin_names().into_iter().chain(std::iter::once(MQTT_JSON)).collect()
 }
 
 /// A profile that cannot be had.
@@ -32,7 +32,5 @@ pub(super) fn find(reader: &str, config_file: &Path) -> Result<Profile, NoProfil
         return Profile::builtin(reader).ok_or(NoProfile::Unknown);
     }
     let path = config_file.parent().unwrap_or(Path::new("")).join(reader);
-    let bad = |why: String| NoProfile::Bad { path: path.display().to_string(), why };
-    let text = std::fs::read_to_string(&path).map_err(|error| bad(error.kind().to_string()))?;
-    Profile::from_toml(&text).map_err(|error| bad(error.to_string()))
+    Profile::load(&path).map_err(|error| NoProfile::Bad { path: path.display().to_string(), why: error.to_string() })
 }

@@ -48,9 +48,7 @@ fn title_group<'a>(one: &'a Diagnostic, language: Language) -> Vec<Group<'a>> {
     let group = match &one.primary {
         None => title.element(annotate_snippets::Origin::path(path)),
         Some(primary) => {
-            let note = |label: &Label, kind: AnnotationKind| {
-                kind.span(clamped(&one.source, &label.span)).label(visible(&label.text.text(language)))
-            };
+            let note = |label: &Label, kind: AnnotationKind| kind.span(clamped(&one.source, &label.span)).label(visible(&label.text.text(language)));
             let snippet = Snippet::source(one.source.text.as_str())
                 .path(path)
                 .annotation(note(primary, AnnotationKind::Primary))

@@ -77,9 +77,7 @@ impl SecretError {
                 let message = words::OPEN_SECRET.with("path", path.as_str()).with("mode", format!("{mode:04o}"));
                 (message, Some(words::OPEN_SECRET_HELP.with("path", path)))
             }
-            Self::Unreadable { path, why } => {
-                (words::UNREADABLE_SECRET.with("path", path.display().to_string()).with("why", why_not(*why)), None)
-            }
+            Self::Unreadable { path, why } => (words::UNREADABLE_SECRET.with("path", path.display().to_string()).with("why", why_not(*why)), None),
             Self::Useless { name, why } => (words::BAD_SECRET.with("name", name.as_str()).with("why", *why), None),
         }
     }
@@ -135,7 +133,9 @@ impl SecretSource {
             let beside = config_file.parent().unwrap_or(Path::new("")).join("secrets");
             places.push(Located { path: beside.join(name), by_systemd: false });
         }
-        let found = places.iter().position(|place| !matches!(place.path.metadata(), Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)));
+        let found = places
+            .iter()
+            .position(|place| !matches!(place.path.metadata(), Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)));
         match found {
             Some(at) => Ok(places.swap_remove(at)),
             None => Err(SecretError::Missing { name: name.display().to_string(), places: places.into_iter().map(|place| place.path).collect() }),

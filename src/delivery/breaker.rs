@@ -106,6 +106,12 @@ impl Breaker {
         }
     }
 
+    /// It has closed and no answer has come since.
+    #[must_use]
+    pub fn failing(&self) -> bool {
+        self.state != State::Passing
+    }
+
     /// Failures in a row.
     #[must_use]
     pub fn failures(&self) -> u32 {

@@ -31,6 +31,8 @@ struct Slot {
     /// Attempts that failed for a reason that may be its own.
     strikes: u32,
     doubt: Option<Doubt>,
+    /// `due_ms` comes from a strike and not from an answer.
+    penalty: bool,
     under_way: bool,
 }
 
@@ -111,7 +113,7 @@ impl Lanes {
         }
         self.fresh += usize::from(lane == Lane::Fresh);
         self.doubtful += usize::from(doubt.is_some());
-        self.slots.insert(seq, Slot { order, lane, due_ms: 0, attempts: 0, strikes: 0, doubt, under_way: false });
+        self.slots.insert(seq, Slot { order, lane, due_ms: 0, attempts: 0, strikes: 0, doubt, penalty: false, under_way: false });
         self.keys.entry(order).or_default().insert(seq);
     }
 
@@ -262,12 +264,23 @@ impl Lanes {
     pub fn back(&mut self, seq: Seq, due_ms: u64, blame: Back, doubt: Option<Doubt>) {
         let Some(slot) = self.slots.get_mut(&seq) else { return };
         slot.due_ms = due_ms;
+        slot.penalty = blame == Back::Suspect;
         if blame == Back::Suspect {
             slot.strikes = slot.strikes.saturating_add(1);
         }
         self.doubtful -= usize::from(slot.doubt.is_some());
         self.doubtful += usize::from(doubt.is_some());
         slot.doubt = doubt;
+    }
+
+    /// The remote was gone for long and is back: what failed meanwhile says nothing about the jobs.
+    pub fn pardon(&mut self) {
+        for slot in self.slots.values_mut() {
+            slot.strikes = 0;
+            if slot.penalty && !slot.under_way {
+                slot.due_ms = 0;
+            }
+        }
     }
 
     /// Strikes against a job, for its own wait.

@@ -25,4 +25,4 @@ pub use job::{Doubt, Job, Work};
 pub use letters::{LetterError, drop_dead, revive};
 pub use pace::Limit;
 pub use remote::{Health, Lane, Remote};
-pub use runner::{Remotes, Runner};
+pub use runner::{Parts, Remotes, Runner};

@@ -242,6 +242,12 @@ impl Remote {
         inner.breaker.rests_until(now).max(inner.pace.paused_until(now))
     }
 
+    /// It has failed several times in a row: one request at a time is enough to find out.
+    #[must_use]
+    pub fn failing(&self) -> bool {
+        self.inner().breaker.failing()
+    }
+
     /// When to try again after what has just failed.
     #[must_use]
     pub fn retry_at(&self) -> u64 {

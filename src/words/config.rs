@@ -45,6 +45,8 @@ super::words! {
     MISSING_KEY: "в {place} не хватает ключа `{key}`", "{place} lacks the key `{key}`";
     MISSING_TABLE: "нет таблицы `{table}`", "the table `{table}` is missing";
     MISSING_HERE: "в этой таблице", "in this table";
+    MISSING_HERE_FILE: "в этом файле", "in this file";
+    MISSING_TABLE_HELP: "полный пример: limegate config example --crm amocrm", "a complete example: limegate config example --crm amocrm";
     MISSING_HELP: "например: {example}", "for example: {example}";
 
     // C-005: wrong types.
@@ -73,7 +75,7 @@ super::words! {
     NOT_EMPTY: "непустой текст без управляющих символов", "a text that is not empty and has no control characters";
     ID_FORM: "латинские буквы, цифры и дефис, не больше 40 знаков", "ASCII letters, digits and hyphens, 40 at most";
     TOPIC_FORM: "топик MQTT без # и +", "an MQTT topic without # and +";
-    UNIQUE_STAGE: "непустое название или id", "a name or an id that is not empty";
+    STAGE_FORM: "непустое название или id", "a name or an id that is not empty";
 
     // C-007 to C-009: clashes.
     SAME_PORT: "входы `{first}` и `{second}` используют один порт", "gates `{first}` and `{second}` use the same port";
@@ -127,9 +129,8 @@ super::words! {
     ONE_OF: "в {place} нужно одно из двух: `{first}` или `{second}`", "{place} needs one of `{first}` and `{second}`";
     ALSO_HERE: "а здесь другое", "and the other one here";
     DOES_NOT_APPLY: "ключ `{key}` не действует, когда {why}", "`{key}` means nothing when {why}";
-    WHEN_KEY_IS: "{key} = \"{value}\"", "{key} = \"{value}\"";
     REMOVE_IT: "удалите его", "remove it";
-    STAGE_FIRST: "`backoff_cap` меньше, чем `backoff_base`", "`backoff_cap` is below `backoff_base`";
+    CAP_BELOW_BASE: "`backoff_cap` меньше, чем `backoff_base`", "`backoff_cap` is below `backoff_base`";
     SEGMENT_BUDGET: "`budget` вмещает меньше четырёх сегментов", "`budget` holds fewer than four segments";
 
     // C-019 and C-020: readers and time zones.

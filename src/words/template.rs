@@ -23,6 +23,13 @@ pub enum Value {
     Span(u64),
     /// A word of the same language.
     Word(Word),
+    /// A text that data bring in both languages.
+    Both {
+        /// Русский.
+        ru: String,
+        /// English.
+        en: String,
+    },
 }
 
 impl From<&str> for Value {
@@ -171,6 +178,7 @@ impl Phrase {
             (Value::Count(n), None) => Cow::Owned(grouped(*n)),
             (Value::Span(ms), _) => Cow::Owned(span(*ms, language)),
             (Value::Word(word), _) => Cow::Borrowed(word.template(language)),
+            (Value::Both { ru, en }, _) => Cow::Borrowed(if language == Language::Ru { ru } else { en }),
         }
     }
 }
