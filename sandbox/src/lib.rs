@@ -19,6 +19,7 @@ mod people;
 mod php;
 pub mod server;
 mod site;
+pub mod turnstile;
 mod wire;
 
 pub use faults::{CutAt, Ending, Outcome, What};
