@@ -391,7 +391,8 @@ mod tests {
         let mut lanes = Lanes::new(100);
         lanes.loaded_to(10);
         assert!(lanes.add_fresh(101, OrderKey(7)));
-        let mut index = |order: OrderKey, before: Seq| if order == OrderKey(7) { [40, 60].into_iter().filter(|seq| *seq < before).collect() } else { vec![] };
+        let mut index =
+            |order: OrderKey, before: Seq| if order == OrderKey(7) { [40, 60].into_iter().filter(|seq| *seq < before).collect() } else { vec![] };
         let first = lanes.take(0, Lane::Fresh, ONE_A_KEY, &mut index);
         assert_eq!(seqs(&first), [40]);
         lanes.remove(40);

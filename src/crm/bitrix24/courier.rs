@@ -1,11 +1,10 @@
 //! Bitrix24's side of delivery.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::fault::{self, Class};
-use super::operating::Operating;
-use super::talk::{Opening, Settings};
+use super::talk::{Opening, Settings, Shared};
 use super::wire::Fault;
 use crate::config::{Bitrix24, Language};
 use crate::crm::script::Talk;
@@ -24,7 +23,7 @@ const SHORT: usize = 512;
 #[derive(Debug)]
 pub struct Bitrix24Courier {
     settings: Arc<Settings>,
-    budget: Arc<Mutex<Operating>>,
+    shared: Arc<Shared>,
 }
 
 impl Bitrix24Courier {
@@ -32,7 +31,7 @@ impl Bitrix24Courier {
     #[must_use]
     pub fn new(config: &Bitrix24, language: Language, zone: jiff::tz::TimeZone) -> Self {
         let settings = Settings { passes: config.passes.clone(), texts: Texts::new(language, zone) };
-        Self { settings: Arc::new(settings), budget: Arc::default() }
+        Self { settings: Arc::new(settings), shared: Arc::default() }
     }
 }
 
@@ -57,7 +56,7 @@ impl Courier for Bitrix24Courier {
     }
 
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
-        let opening = Opening::new(Arc::clone(&self.settings), Arc::clone(&self.budget), batch, ledger, now_wall_ms);
+        let opening = Opening::new(Arc::clone(&self.settings), Arc::clone(&self.shared), batch, ledger, now_wall_ms);
         Box::new(Talk::new(|line| opening.hold(line)))
     }
 }
