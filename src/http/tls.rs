@@ -4,12 +4,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::clock::{SharedClock, TlsTime};
+use crate::clock::SharedClock;
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,22 @@ pub enum TlsError {
     /// rustls refuses its own set-up.
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),
+}
+
+/// The time that certificates are judged by: the wall clock, but never before the clock's floor.
+struct FlooredTime(SharedClock);
+
+impl std::fmt::Debug for FlooredTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FlooredTime")
+    }
+}
+
+impl TimeProvider for FlooredTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let ms = self.0.stamp().wall_ms.max(self.0.floor_ms());
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
+    }
 }
 
 /// Trusts the system's authorities and those in `ca`.
@@ -47,7 +65,7 @@ pub fn config(ca: Option<&Path>, clock: SharedClock) -> Result<ClientConfig, Tls
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_details(provider, Arc::new(TlsTime::new(clock)))
+    Ok(ClientConfig::builder_with_details(provider, Arc::new(FlooredTime(clock)))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())

@@ -2,6 +2,7 @@
 //! that the pass is on disk.
 
 mod intake;
+pub mod mqtt;
 pub mod serial;
 
 pub use intake::JournalIntake;

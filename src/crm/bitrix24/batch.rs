@@ -164,6 +164,13 @@ fn neutral(text: &str) -> String {
     out
 }
 
+/// A text percent-encoded, as a value of a form.
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    percent(&mut out, text, b"");
+    out
+}
+
 /// Percent-encodes all but unreserved characters and those in `also`.
 fn percent(out: &mut String, text: &str, also: &[u8]) {
     for byte in text.bytes() {
