@@ -51,8 +51,7 @@ fn trouble(name: &str, state: &DestinationState, now: &Snapshot) -> Option<Findi
     let Some(error) = state.error.as_deref() else {
         let rest = state.next_attempt_boot_ms?.saturating_sub(now.boot_ms);
         let text = words::LIMITED.with("to", kind).span("t", rest);
-        return (rest >= LONG_REST_MS && state.waiting > 0)
-            .then(|| Finding::new(Code::LIMITED, Severity::Grey, subject, text, words::NOTHING_TO_DO));
+        return (rest >= LONG_REST_MS && state.waiting > 0).then(|| Finding::new(Code::LIMITED, Severity::Grey, subject, text, words::NOTHING_TO_DO));
     };
     let (code, word, action, grace) = class(error, state.error_text.as_deref().unwrap_or_default());
     if state.link == Link::Up && grace > 0 {

@@ -25,11 +25,6 @@ pub(super) fn find(now: &Snapshot, memory: &Memory) -> Vec<Finding> {
         .collect()
 }
 
-/// Whether a gate is silent, for the table: since how long.
-pub(crate) fn silence(problem: &super::Problem) -> bool {
-    problem.code == Code::SILENT.as_str()
-}
-
 fn down(id: &str, gate: &GateState) -> Finding {
     let subject = Subject::Gate(id.to_owned());
     let why = gate.error.clone().unwrap_or_default();
