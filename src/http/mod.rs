@@ -3,6 +3,15 @@
 //! The distinction that exactly-once hangs on: a request was **certainly not sent**, its outcome is **unknown**, or it was **answered**. Never: a
 //! redirect followed silently, an answer read without bound, a certificate not verified, a token in an error.
 
+mod auth;
+mod client;
+mod endpoint;
+pub mod tls;
+
+pub use auth::{Authorizer, Bearer, NoAuthorization, RenewError, Standing};
+pub use client::{ANSWER_LIMIT, Client, SetupError};
+pub use endpoint::Endpoint;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,6 +69,15 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// How long the answer asks to wait: its `Retry-After` header in seconds, which is all that our remotes send. Capped at a day.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds: u64 = self.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+        Some(Duration::from_secs(seconds.min(86_400)))
+    }
+}
+
 /// Why an exchange brought no answer. Text is free of secrets and personal data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -74,8 +92,11 @@ pub enum Failure {
 /// How an exchange ended.
 pub type Exchange = Result<Answer, Failure>;
 
+/// A boxed future, for object-safe async methods.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// The seam to the network: the real client, or a simulated world in tests.
 pub trait Transport: Send + Sync {
     /// Sends one request and waits for its end.
-    fn send(&self, request: Request) -> std::pin::Pin<Box<dyn Future<Output = Exchange> + Send + '_>>;
+    fn send(&self, request: Request) -> BoxFuture<'_, Exchange>;
 }

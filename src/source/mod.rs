@@ -1,6 +1,12 @@
 //! Sources: where facts come from. A source reads, decodes, and hands each reading to the [`Intake`]; it answers its device only after the intake says
 //! that the pass is on disk.
 
+mod intake;
+pub mod mqtt;
+pub mod serial;
+
+pub use intake::JournalIntake;
+
 use std::pin::Pin;
 
 use uuid::Uuid;

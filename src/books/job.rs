@@ -1,0 +1,171 @@
+//! Every job's state, folded from the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::domain::{Pass, Seq, WriteOff};
+use crate::flow::{CrmPolicy, job_at};
+use crate::journal::{Destination, Entry, Record};
+
+/// What became of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, PartialOrd, Ord)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It waits.
+    Waiting,
+    /// A write for it left and no outcome is journalled.
+    Sending,
+    /// It arrived.
+    Delivered,
+    /// Refused for good; a person must look at it.
+    Refused,
+    /// A person gave it up.
+    Dropped,
+}
+
+/// One job, for a list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobLine {
+    /// The record that made it.
+    pub seq: Seq,
+    /// Where it goes.
+    pub to: Destination,
+    /// The business key: the pass's id.
+    pub key: Uuid,
+    /// The gate of the pass.
+    pub gate: String,
+    /// The pass's number on this box; 0 when the pass itself has left the log.
+    pub number: u64,
+    /// Wall time of the pass as it was read, milliseconds since 1970 UTC. May lie.
+    pub wall_ms: i64,
+    /// The medium, masked.
+    pub medium: String,
+    /// Its state.
+    pub state: JobState,
+    /// Its id at the destination, or the code of the refusal.
+    pub note: Option<String>,
+}
+
+/// All jobs that a stretch of the log makes, with their states.
+#[derive(Debug)]
+pub struct Jobs {
+    crm: CrmPolicy,
+    jobs: BTreeMap<Seq, JobLine>,
+    passes: BTreeMap<Uuid, (u64, i64)>,
+    numbers: BTreeSet<u64>,
+    not_for_crm: BTreeSet<u64>,
+}
+
+impl Jobs {
+    /// Nothing yet. The policy decides which write-offs are jobs for the CRM.
+    #[must_use]
+    pub fn new(crm: CrmPolicy) -> Self {
+        Self { crm, jobs: BTreeMap::new(), passes: BTreeMap::new(), numbers: BTreeSet::new(), not_for_crm: BTreeSet::new() }
+    }
+
+    /// Takes the next record, in order.
+    pub fn apply(&mut self, entry: &Entry) {
+        let owed = job_at(&entry.record, self.crm);
+        match &entry.record {
+            Record::Pass(pass) => {
+                self.passes.insert(pass.id, (pass.number, pass.stamp.wall_ms));
+                self.numbers.insert(pass.number);
+                self.jobs.entry(entry.seq).or_insert_with(|| line_of_pass(entry.seq, pass));
+            }
+            Record::WriteOff(write_off) => {
+                self.set(write_off.pass_seq, JobState::Delivered, write_off.transaction_id.clone());
+                let (number, wall_ms) = self.passes.remove(&write_off.pass_id).unwrap_or((0, write_off.occurred.at_ms));
+                match owed {
+                    Some((to, _)) => {
+                        self.jobs.entry(entry.seq).or_insert_with(|| line_of_write_off(entry.seq, to, write_off, (number, wall_ms)));
+                    }
+                    None => {
+                        self.not_for_crm.insert(number);
+                    }
+                }
+            }
+            Record::Sending(sending) => {
+                for job in &sending.jobs {
+                    if self.state(*job) == Some(JobState::Waiting) {
+                        self.set(*job, JobState::Sending, None);
+                    }
+                }
+            }
+            Record::Settled(settled) => {
+                for item in &settled.items {
+                    self.set(item.job, JobState::Delivered, item.remote.clone());
+                }
+            }
+            Record::Dead(letter) => self.set(letter.job, JobState::Refused, Some(letter.reason.clone())),
+            Record::Revived(decision) => {
+                for job in &decision.jobs {
+                    self.set(*job, JobState::Waiting, None);
+                }
+            }
+            Record::Dropped(decision) => {
+                for job in &decision.jobs {
+                    self.set(*job, JobState::Dropped, Some(decision.reason.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The jobs in the order in which they were made.
+    pub fn lines(&self) -> impl Iterator<Item = &JobLine> {
+        self.jobs.values()
+    }
+
+    /// The numbers of the passes found.
+    #[must_use]
+    pub fn numbers(&self) -> &BTreeSet<u64> {
+        &self.numbers
+    }
+
+    /// The numbers of the passes that Lime settled and the policy keeps from the CRM.
+    #[must_use]
+    pub fn not_for_crm(&self) -> &BTreeSet<u64> {
+        &self.not_for_crm
+    }
+
+    fn state(&self, job: Seq) -> Option<JobState> {
+        self.jobs.get(&job).map(|line| line.state)
+    }
+
+    fn set(&mut self, job: Seq, state: JobState, note: Option<String>) {
+        if let Some(line) = self.jobs.get_mut(&job) {
+            line.state = state;
+            line.note = note;
+        }
+    }
+}
+
+fn line_of_pass(seq: Seq, pass: &Pass) -> JobLine {
+    JobLine {
+        seq,
+        to: Destination::Lime,
+        key: pass.id,
+        gate: pass.gate.0.clone(),
+        number: pass.number,
+        wall_ms: pass.stamp.wall_ms,
+        medium: pass.medium.value.masked(4),
+        state: JobState::Waiting,
+        note: None,
+    }
+}
+
+fn line_of_write_off(seq: Seq, to: Destination, write_off: &WriteOff, (number, wall_ms): (u64, i64)) -> JobLine {
+    JobLine {
+        seq,
+        to,
+        key: write_off.pass_id,
+        gate: write_off.gate.0.clone(),
+        number,
+        wall_ms,
+        medium: write_off.medium_masked.clone(),
+        state: JobState::Waiting,
+        note: None,
+    }
+}

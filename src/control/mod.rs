@@ -1,0 +1,36 @@
+//! The control socket: how the command line speaks with the running gateway. HTTP with JSON over a Unix socket in the state folder, mode 0600: whoever
+//! can open it is the box's administrator.
+//!
+//! Never: a port; a decision about money that is not journalled before it is answered.
+
+mod client;
+mod server;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Seq;
+use crate::journal::Destination;
+
+pub use client::{Client, ClientError};
+pub use server::{Control, serve};
+
+/// The socket's name in the state folder.
+pub const SOCKET: &str = "control.sock";
+
+/// What to do with dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Whose.
+    pub to: Destination,
+    /// Which jobs.
+    pub jobs: Vec<Seq>,
+    /// Why; must not be empty for a drop.
+    pub reason: String,
+}
+
+/// What became of a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The jobs that were dead letters and are decided now.
+    pub jobs: Vec<Seq>,
+}

@@ -1,0 +1,31 @@
+//! Bitrix24: a write-off becomes a line in the contact's timeline, a deal in a funnel, or both.
+//!
+//! Everything goes through `batch` and `crm.item.*`; there is no idempotency key at the portal, so whatever is created carries our key (`originatorId`
+//! and `originId`; for a timeline line, its text), and is asked for by that key whenever an outcome is unknown.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`wire`], [`fault`] | what an answer says, what an error means |
+//! | [`batch`], [`operating`] | fifty commands in a request, the run-time budget |
+//! | [`schema`] | the portal's names of our fields, funnel and stage |
+//! | [`auth`] | webhook or app |
+//! | [`setup`] | fields, funnel, rights |
+//! | [`record`] | what is written |
+//! | `courier`, `talk`, `contacts`, `passes`, `book`, `portal` | the conversation about a batch of jobs |
+
+pub mod auth;
+pub mod batch;
+mod book;
+mod contacts;
+mod courier;
+pub mod fault;
+pub mod operating;
+mod passes;
+mod portal;
+pub mod record;
+pub mod schema;
+pub mod setup;
+mod talk;
+pub mod wire;
+
+pub use courier::Bitrix24Courier;

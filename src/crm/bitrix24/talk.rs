@@ -1,0 +1,255 @@
+//! The conversation about a batch of write-offs, from its first look into the ledger to the last verdict.
+//!
+//! 1. What the portal calls our fields and stages ([`schema`](super::schema)). 2. Who the guests are there ([`contacts`](super::contacts)). 3. What
+//! became of writes in doubt. 4. The guests' cards. 5. The deals, then the timeline lines ([`passes`](super::passes)).
+//!
+//! Never: a create for a job in doubt; a deal created twice because the timeline line beside it failed; a refusal that stops the other guests.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::book::{Book, Halt};
+use super::contacts::Guest;
+use super::operating::Operating;
+use super::portal::Portal;
+use super::schema::{self, Schema};
+use crate::config::PassesAs;
+use crate::crm::card::Written;
+use crate::crm::script::{Ending, Line};
+use crate::crm::texts::Texts;
+use crate::delivery::{Call, Job, Ledger, NoAnswer, Work};
+use crate::domain::{ClientId, Seq, WriteOff};
+use crate::http::Answer;
+use crate::journal::LedgerKey;
+
+/// What a conversation needs to know of the config.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What a write-off becomes.
+    pub passes: PassesAs,
+    /// The words.
+    pub texts: Texts,
+}
+
+impl Settings {
+    /// A deal for each write-off.
+    #[must_use]
+    pub fn deals(&self) -> bool {
+        !matches!(self.passes, PassesAs::Timeline)
+    }
+
+    /// A line in the contact's timeline for each write-off.
+    #[must_use]
+    pub fn lines(&self) -> bool {
+        !matches!(self.passes, PassesAs::Deal { .. })
+    }
+}
+
+/// One job.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Its name in the box.
+    pub seq: Seq,
+    /// The write-off.
+    pub write_off: WriteOff,
+    /// An earlier write's outcome is unknown.
+    pub doubtful: bool,
+    /// Its deal, once it is there.
+    pub deal: Option<String>,
+    /// The ledger had the deal from an earlier batch.
+    pub deal_kept: bool,
+}
+
+/// Where the ledger keeps the contact's id at the portal.
+#[must_use]
+pub fn contact_key(client: &ClientId) -> LedgerKey {
+    LedgerKey { kind: "bitrix24.contact".to_owned(), key: client.as_str().to_owned() }
+}
+
+/// Where the ledger keeps what was written into the contact's card.
+#[must_use]
+pub fn card_key(client: &ClientId) -> LedgerKey {
+    LedgerKey { kind: "bitrix24.card".to_owned(), key: client.as_str().to_owned() }
+}
+
+/// Where the ledger keeps the deal of a pass whose timeline line is still owed.
+#[must_use]
+pub fn deal_key(write_off: &WriteOff) -> LedgerKey {
+    LedgerKey { kind: "bitrix24.deal".to_owned(), key: write_off.pass_id.to_string() }
+}
+
+/// Contacts that conversations going on at once are about to make their clients' own: members of a family share a phone.
+pub type Claimed = Arc<Mutex<BTreeMap<u64, ClientId>>>;
+
+/// The claims of one conversation; they end with it, for by then the contact carries its origin.
+pub struct Claims {
+    all: Claimed,
+    mine: Mutex<Vec<u64>>,
+}
+
+impl Claims {
+    /// Claims a contact for a client, unless it is claimed for another.
+    pub fn claim(&self, contact: u64, client: &ClientId) -> bool {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get(&contact) {
+            Some(holder) => holder == client,
+            None => {
+                all.insert(contact, client.clone());
+                self.mine.lock().unwrap_or_else(PoisonError::into_inner).push(contact);
+                true
+            }
+        }
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        for contact in self.mine.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            all.remove(contact);
+        }
+    }
+}
+
+/// What outlives a conversation but not the process.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// The operating-time budget.
+    pub budget: Arc<Mutex<Operating>>,
+    /// Contacts about to be taken.
+    pub claimed: Claimed,
+}
+
+/// Everything that is known before the first call.
+pub struct Opening {
+    settings: Arc<Settings>,
+    shared: Arc<Shared>,
+    now_ms: i64,
+    tasks: Vec<Task>,
+    guests: BTreeMap<ClientId, Guest>,
+    schema: Option<Schema>,
+    book: Book,
+}
+
+impl Opening {
+    /// Looks everything up in the ledger.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, shared: Arc<Shared>, batch: Vec<Job>, ledger: &dyn Ledger, now_ms: i64) -> Self {
+        let mut book = Book::of(batch.iter().map(|job| job.seq));
+        let (mut tasks, mut guests) = (Vec::new(), BTreeMap::new());
+        for job in batch {
+            let Work::Pass(write_off) = job.work else {
+                book.decide(job.seq, Halt::new("crm/not_a_write_off"));
+                continue;
+            };
+            match &write_off.client_id {
+                Some(client) => {
+                    guests.entry(client.clone()).or_insert_with(|| {
+                        let before = ledger.get(&card_key(client)).as_deref().and_then(Written::parse);
+                        let contact = ledger.get(&contact_key(client)).and_then(|id| id.parse().ok());
+                        Guest { contact, ours: before.is_some(), before, ..Guest::default() }
+                    });
+                }
+                None if settings.deals() => {}
+                // Nobody's pass, and the timeline is a person's: there is no card to write to.
+                None => book.confirm(job.seq, None),
+            }
+            let deal = if settings.deals() && settings.lines() { ledger.get(&deal_key(&write_off)) } else { None };
+            tasks.push(Task { seq: job.seq, write_off, doubtful: job.doubt.is_some(), deal_kept: deal.is_some(), deal });
+        }
+        let schema = ledger.get(&schema::ledger_key(&settings.passes)).and_then(|text| serde_json::from_str(&text).ok());
+        Self { settings, shared, now_ms, tasks, guests, schema, book }
+    }
+
+    /// Holds the conversation.
+    pub async fn hold(self, line: Line<Call, Result<Answer, NoAnswer>>) -> Ending {
+        let mut talk = Talk {
+            portal: Portal::new(line, Arc::clone(&self.shared.budget), self.now_ms),
+            claims: Claims { all: Arc::clone(&self.shared.claimed), mine: Mutex::default() },
+            settings: self.settings,
+            now_ms: self.now_ms,
+            tasks: self.tasks,
+            guests: self.guests,
+            schema: Schema::default(),
+            looked_again: false,
+            book: self.book,
+        };
+        let halt = talk.all(self.schema).await.err().unwrap_or_else(|| Halt::new("crm/unfinished"));
+        // A job in doubt that has to try again stays in doubt: that is the runner's to keep.
+        talk.book.close(&halt)
+    }
+}
+
+/// A conversation in progress.
+pub struct Talk {
+    pub(super) portal: Portal,
+    pub(super) claims: Claims,
+    pub(super) settings: Arc<Settings>,
+    pub(super) now_ms: i64,
+    pub(super) tasks: Vec<Task>,
+    pub(super) guests: BTreeMap<ClientId, Guest>,
+    pub(super) schema: Schema,
+    /// The schema was read afresh in this conversation.
+    pub(super) looked_again: bool,
+    pub(super) book: Book,
+}
+
+impl Talk {
+    async fn all(&mut self, kept: Option<Schema>) -> Result<(), Halt> {
+        if !self.tasks.iter().any(|task| self.book.is_open(task.seq)) {
+            return Ok(());
+        }
+        match kept {
+            Some(schema) => self.schema = schema,
+            None => self.look_again().await?,
+        }
+        self.find_contacts().await?;
+        self.ask_for_the_doubtful().await?;
+        self.bring_cards_up_to_date().await?;
+        self.create_deals().await?;
+        self.write_lines().await
+    }
+
+    /// Reads the portal's names afresh.
+    pub(super) async fn look_again(&mut self) -> Result<(), Halt> {
+        self.looked_again = true;
+        let key = schema::ledger_key(&self.settings.passes);
+        match schema::load(&mut self.portal, &self.settings.passes).await {
+            Ok(schema) => {
+                self.book.learn(key, serde_json::to_string(&schema).ok());
+                self.schema = schema;
+                Ok(())
+            }
+            Err(halt) => {
+                if halt.reason.starts_with("setup/") {
+                    self.book.learn(key, None);
+                }
+                Err(halt)
+            }
+        }
+    }
+
+    /// The guest's contact, where it is known.
+    pub(super) fn contact_of(&self, task: &Task) -> Option<u64> {
+        self.guests.get(task.write_off.client_id.as_ref()?)?.contact
+    }
+
+    /// Everything the job owes is there.
+    pub(super) fn confirm(&mut self, task: &Task, remote: Option<String>) {
+        let key = deal_key(&task.write_off);
+        if task.deal_kept {
+            self.book.learn(key, None);
+        } else {
+            self.book.unlearn(&key);
+        }
+        self.book.confirm(task.seq, remote);
+    }
+}
+
+/// The id in the `item` that `crm.item.add` and its kin return.
+#[must_use]
+pub fn item_id(result: &Value) -> Option<u64> {
+    super::wire::id(result.get("item")?.get("id")?)
+}
