@@ -1,4 +1,5 @@
 //! `sandbox turnstile`: what it writes, what it counts, and that a validator gives up no message before its PUBACK.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test, to stop is to fail")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -68,7 +68,7 @@ fn every_sample_decodes_however_it_is_cut() {
 #[test]
 fn glued_telegrams_give_what_each_gives() {
     for profile in PROFILES.iter() {
-        let (stream, gives) = glued(&profile);
+        let (stream, gives) = glued(profile);
         assert_eq!(decode(profile, [stream.as_slice()]), gives, "{}", profile.name);
         assert_eq!(decode(profile, stream.chunks(1)), gives, "{} byte by byte", profile.name);
     }
