@@ -92,7 +92,32 @@ impl TokenStore {
     /// When the disk refuses; the old pair is still there then.
     pub fn save(&self, pair: &Pair) -> Result<(), TokenError> {
         let text = serde_json::to_vec(pair).map_err(|_| TokenError::Unreadable(self.path().display().to_string()))?;
-        let (path, beside) = (self.path(), self.folder.join(format!("{}.json.new", self.name)));
+        self.replace(&self.path(), &text)
+    }
+
+    /// Where a note about the pair is.
+    fn note_path(&self) -> PathBuf {
+        self.folder.join(format!("{}.note.json", self.name))
+    }
+
+    /// A note about the pair, kept as durably as the pair itself: what has been done with its refresh token. `None` when there is none, or it cannot be
+    /// read.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        std::fs::read_to_string(self.note_path()).ok()
+    }
+
+    /// Keeps a note about the pair. Never a token.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn keep_note(&self, text: &str) -> Result<(), TokenError> {
+        self.replace(&self.note_path(), text.as_bytes())
+    }
+
+    /// Puts a file in the place of another: either stands there whole, whatever happens to the power.
+    fn replace(&self, path: &Path, text: &[u8]) -> Result<(), TokenError> {
+        let beside = path.with_extension("json.new");
         let write = || -> std::io::Result<()> {
             if !self.folder.is_dir() {
                 std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
@@ -106,12 +131,12 @@ impl TokenStore {
                 _ => {}
             }
             let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-            file.write_all(&text)?;
+            file.write_all(text)?;
             file.sync_all()?;
-            std::fs::rename(&beside, &path)?;
+            std::fs::rename(&beside, path)?;
             std::fs::File::open(&self.folder)?.sync_all()
         };
-        write().map_err(|error| disk(&path, &error))
+        write().map_err(|error| disk(path, &error))
     }
 }
 
@@ -157,6 +182,14 @@ impl Rotating {
         let _alone = self.flight.lock().await;
         let (pair, turn) = self.read();
         if turn != seen {
+            return Ok(());
+        }
+        // `limegate crm login` may have put a new pair there, or another process of this box renewed it: what is on disk is newer than what we hold.
+        let store = self.store.clone();
+        if let Ok(Ok(Some(stored))) = tokio::task::spawn_blocking(move || store.load()).await
+            && stored != *pair
+        {
+            *self.now.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(stored), turn + 1);
             return Ok(());
         }
         let fresh = ask(pair).await?;
@@ -234,6 +267,16 @@ mod tests {
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         assert_eq!(rotating.access().reveal(), "access-2");
         assert_eq!(store.load(), Ok(Some(pair(2))));
+    }
+
+    #[tokio::test]
+    async fn a_login_beside_the_running_gateway_is_taken_up_without_a_renewal() {
+        let home = tempfile::tempdir().unwrap();
+        let store = TokenStore::new(home.path(), "amocrm");
+        let rotating = Rotating::new(store.clone(), pair(1));
+        store.save(&pair(7)).unwrap();
+        assert_eq!(rotating.renew(|_| async { panic!("nothing needs to be asked") }).await, Ok(()));
+        assert_eq!(rotating.access().reveal(), "access-7");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
-//! The one TLS set-up, for HTTP and MQTT: rustls with ring, the system's authorities, one more by config, and a floor under the time.
+//! The one TLS set-up, for HTTP and MQTT: rustls with ring, the system's authorities, one more by config, and a time that is not before the floor.
 //!
-//! Never: a certificate that is not verified; a certificate refused, or an expired one accepted, because the box woke in 1970.
+//! Never: a certificate that is not verified; a good one refused because the box woke in 1970.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,19 +29,8 @@ pub enum TlsError {
     Setup(#[from] rustls::Error),
 }
 
-/// The time that certificates are judged by: the wall clock, but never before the floor (the later of build time and last known time).
-pub struct FlooredTime {
-    clock: SharedClock,
-    floor_ms: Box<dyn Fn() -> i64 + Send + Sync>,
-}
-
-impl FlooredTime {
-    /// `floor_ms` says the floor, milliseconds since 1970 UTC, each time it is asked.
-    #[must_use]
-    pub fn new(clock: SharedClock, floor_ms: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
-        Self { clock, floor_ms: Box::new(floor_ms) }
-    }
-}
+/// The time that certificates are judged by: the wall clock, but never before the clock's floor.
+struct FlooredTime(SharedClock);
 
 impl std::fmt::Debug for FlooredTime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,7 +40,7 @@ impl std::fmt::Debug for FlooredTime {
 
 impl TimeProvider for FlooredTime {
     fn current_time(&self) -> Option<UnixTime> {
-        let ms = self.clock.stamp().wall_ms.max((self.floor_ms)());
+        let ms = self.0.stamp().wall_ms.max(self.0.floor_ms());
         Some(UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
 }
@@ -60,15 +49,14 @@ impl TimeProvider for FlooredTime {
 ///
 /// # Errors
 /// When `ca` cannot be read. A system without authorities is no error: then only `ca` is trusted.
-pub fn config(ca: Option<&Path>, time: FlooredTime) -> Result<ClientConfig, TlsError> {
+pub fn config(ca: Option<&Path>, clock: SharedClock) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     // Single certificates of the system that do not parse are left out, as every TLS stack does.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(file) = ca {
         let problem = |reason: String| TlsError::Authority { file: file.to_owned(), reason };
-        let own = CertificateDer::pem_file_iter(file).map_err(|error| problem(error.to_string()))?;
         let before = roots.len();
-        for certificate in own {
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| problem(error.to_string()))? {
             let certificate = certificate.map_err(|error| problem(error.to_string()))?;
             roots.add(certificate).map_err(|error| problem(error.to_string()))?;
         }
@@ -77,7 +65,7 @@ pub fn config(ca: Option<&Path>, time: FlooredTime) -> Result<ClientConfig, TlsE
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_details(provider, Arc::new(time))
+    Ok(ClientConfig::builder_with_details(provider, Arc::new(FlooredTime(clock)))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())

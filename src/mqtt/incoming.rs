@@ -25,7 +25,7 @@ pub(super) enum Verdict {
     GivenBack { connection: u64 },
 }
 
-/// A message from the broker. Durable first, then [`Incoming::ack`]. Dropped without it, the message is asked for again: the connection is made anew,
+/// A message from the broker. Durable first, then [`Incoming::ack`]. Dropped without an [`Incoming::ack`] or [`Incoming::leave`], the message is asked for again: the connection is made anew,
 /// for MQTT 3.1.1 knows no other way.
 #[derive(Debug)]
 pub struct Incoming {
@@ -62,8 +62,8 @@ impl Incoming {
         }
     }
 
-    /// Leaves it unacknowledged without asking for it again: the broker keeps it until the next connection.
-    pub(super) fn leave(mut self) {
+    /// Leaves it unacknowledged without asking for it again at once: the broker keeps it until the next connection. For a stop.
+    pub fn leave(mut self) {
         self.verdicts = None;
     }
 }
@@ -93,6 +93,15 @@ impl Subscription {
     #[must_use]
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.messages.close();
+        while let Ok(message) = self.messages.try_recv() {
+            message.leave();
+        }
     }
 }
 

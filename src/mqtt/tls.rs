@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::clock::SharedClock;
 use crate::config::MqttConfig;
-use crate::http::tls::{self, FlooredTime};
+use crate::http::tls;
 
 /// The gateway's one TLS set-up, ready to connect.
 pub(super) struct Tls {
@@ -33,9 +33,7 @@ impl Tls {
     /// # Errors
     /// When the `ca` file cannot be read or holds no certificate.
     pub fn new(ca: Option<&Path>, clock: SharedClock) -> Result<Self, String> {
-        let floor = Arc::clone(&clock);
-        let time = FlooredTime::new(clock, move || floor.floor_ms());
-        let config = tls::config(ca, time).map_err(|error| error.to_string())?;
+        let config = tls::config(ca, clock).map_err(|error| error.to_string())?;
         Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
     }
 

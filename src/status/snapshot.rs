@@ -132,6 +132,9 @@ pub struct Snapshot {
     pub clock: ClockState,
     /// The broker.
     pub mqtt: MqttState,
+    /// Why the config file on disk is not the one that runs; `None` when it is.
+    #[serde(default)]
+    pub config_error: Option<String>,
 }
 
 /// What `status` and the publishers show: the numbers and what is wrong with them.
