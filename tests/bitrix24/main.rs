@@ -1,5 +1,7 @@
 //! Conversations with Bitrix24, answered by a small portal of our own: each branch by hand, and all of them together under random faults.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+
 mod portal;
 mod world;
 
@@ -63,6 +65,7 @@ fn many_passes_of_a_known_guest_cost_one_update_and_an_unchanged_person_is_not_r
     assert_eq!(world.lime_calls.len() - lime, 2);
     assert_eq!(world.portal.of("crm.item.update").len(), 1);
     assert_eq!(world.portal.of("crm.item.get").len(), 0);
+    assert_eq!(world.portal.of("crm.item.fields").len(), 1, "the schema is kept");
     assert_eq!(world.portal.lines.len(), 9);
     let item = world.portal.contacts.first_key_value().unwrap().1;
     assert_eq!(item["ufCrm_LIME_VISITS"], "9");
@@ -364,15 +367,16 @@ fn a_field_that_the_portal_ignores_is_noticed_and_looked_for() {
 
 #[test]
 fn ten_thousand_passes_of_two_thousand_known_guests_cost_few_requests() {
-    for passes in [timeline(), deal(), both()] {
+    // The other way of recording costs the same per pass, and is shown at a fifth of the size.
+    for (passes, guests) in [(timeline(), 2_000), (both(), 400)] {
         let mut world = World::new(passes.clone());
-        for guest in 0..2_000 {
+        for guest in 0..guests {
             world.client(&format!("g-{guest}"), "Имя", &format!("+7999{guest:07}"));
             world.portal.contact(json!({"name": "Имя", "originatorId": "LIME", "originId": format!("client:g-{guest}")}));
         }
         // The runner gathers what waits for one guest, and takes guests in the order of their oldest pass.
         let passes_of = |guest: u64| (0..5).map(move |n| job(1 + guest * 5 + n, Some(&format!("g-{guest}"))));
-        let all: Vec<Job> = (0..2_000).flat_map(passes_of).collect();
+        let all: Vec<Job> = (0..guests).flat_map(passes_of).collect();
         for batch in all.chunks(250) {
             assert!(world.deliver(batch.to_vec()).values().all(confirmed));
         }
@@ -382,16 +386,20 @@ fn ten_thousand_passes_of_two_thousand_known_guests_cost_few_requests() {
             assert!(world.deliver(later.collect()).values().all(confirmed));
         }
         let warm = world.requests() - cold;
-        println!("{passes:?}: {} requests a pass when the ledger knows the guests, {} when it does not", f64_of(warm), f64_of(cold));
-        assert!(warm <= 500, "{warm}");
-        // One look by origin and one at the phones, once in a guest's life at this box.
-        assert!(cold - warm <= 2 * 40 + 2, "{cold}");
-        assert_eq!(world.portal.contacts.len(), 2_000);
+        println!(
+            "{passes:?}: {} requests a pass when the ledger knows the guests, {} when it does not",
+            a_pass(warm, all.len()),
+            a_pass(cold, all.len())
+        );
+        assert!(warm * 20 <= all.len(), "{warm}");
+        // One look by origin and one at the phones for fifty guests, once in their life at this box, and the schema.
+        assert!(cold - warm <= 2 * all.len() / 250 + 2, "{cold}");
+        assert_eq!(u64::try_from(world.portal.contacts.len()).unwrap(), guests);
     }
 }
 
-fn f64_of(requests: usize) -> f64 {
-    f64::from(u32::try_from(requests).unwrap()) / 10_000.0
+fn a_pass(requests: usize, passes: usize) -> f64 {
+    f64::from(u32::try_from(requests).unwrap()) / f64::from(u32::try_from(passes).unwrap())
 }
 
 /// Holds conversations until nothing waits, as the runner does: doubt stays until resolved, and "not found" twice starts afresh.
@@ -456,7 +464,7 @@ fn every_pass_arrives_once_whatever_breaks_off() {
             world.portal.fail(method, fault);
         }
         let jobs: Vec<Job> = (1..=40).map(|seq| job(seq, (seq % 7 != 0).then(|| format!("g-{}", chance.u32(0..6))).as_deref())).collect();
-        println!("seed {seed:#x} {:?} {there} contacts", world.courier);
+        println!("seed {seed:#x}, {there} contacts are there");
         settle(&mut world, jobs, &mut chance);
 
         let origins: Vec<&Value> = world.portal.deals.values().map(|deal| &deal["originId"]).collect();
