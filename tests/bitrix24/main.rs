@@ -207,7 +207,8 @@ fn what_is_missing_at_the_portal_holds_passes_up_and_loses_none() {
     let missing_funnel = |portal: &mut Portal| portal.funnels.retain(|funnel| funnel.0 != 9);
     let twin_funnel = |portal: &mut Portal| portal.funnels.push((12, "проходы"));
     let missing_field = |portal: &mut Portal| portal.deal_fields.retain(|field| field.0 != "UF_CRM_LIME_LEFT");
-    let cases: [(fn(&mut Portal), &str); 4] =
+    type Spoil = fn(&mut Portal);
+    let cases: [(Spoil, &str); 4] =
         [(missing_stage, "setup/stage"), (missing_funnel, "setup/pipeline"), (twin_funnel, "setup/pipeline"), (missing_field, "setup/field")];
     for (spoil, wanted) in cases {
         let mut world = known(both());

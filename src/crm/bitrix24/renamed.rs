@@ -11,22 +11,31 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
 
+use crate::domain::Secret;
 use crate::http::{Answer, Exchange, Request, Transport};
 
-/// Makes the transport to a host: the same scheme and path as the first one's.
+/// Makes the transport to an address, which may hold the webhook's secret.
 pub type Connect = Box<dyn Fn(&str) -> Option<Arc<dyn Transport>> + Send + Sync>;
 
 /// A transport that moves along with its portal.
 pub struct Renamed {
     now: RwLock<Arc<dyn Transport>>,
+    /// The address in the config: its path stays the same at the new host.
+    address: Secret,
     connect: Connect,
 }
 
 impl Renamed {
-    /// Begins at the host that the config names.
+    /// Begins at the host that the config names: `first` is the transport to `address`.
     #[must_use]
-    pub fn new(first: Arc<dyn Transport>, connect: Connect) -> Self {
-        Self { now: RwLock::new(first), connect }
+    pub fn new(first: Arc<dyn Transport>, address: Secret, connect: Connect) -> Self {
+        Self { now: RwLock::new(first), address, connect }
+    }
+
+    fn moved(&self, host: &str) -> Option<Arc<dyn Transport>> {
+        let (_, rest) = self.address.reveal().trim().split_once("://")?;
+        let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+        (self.connect)(Secret::new(format!("https://{host}{path}")).reveal())
     }
 }
 
@@ -36,7 +45,7 @@ impl Transport for Renamed {
             let now = Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner));
             let answer = now.send(request.clone()).await?;
             let Some(host) = new_host(&answer) else { return Ok(answer) };
-            let Some(next) = (self.connect)(&host) else { return Ok(answer) };
+            let Some(next) = self.moved(&host) else { return Ok(answer) };
             tracing::warn!(host, "the Bitrix24 portal was renamed; put its new address into the config");
             *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
             next.send(request).await
@@ -95,11 +104,11 @@ mod tests {
         let (old, new) = (Arc::new(Host { redirect: Some(redirect), ..Host::default() }), Arc::new(Host::default()));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (to, heard) = (Arc::clone(&new), Arc::clone(&asked));
-        let connect: Connect = Box::new(move |host| {
-            heard.lock().unwrap().push(host.to_owned());
+        let connect: Connect = Box::new(move |address| {
+            heard.lock().unwrap().push(address.to_owned());
             Some(Arc::clone(&to) as Arc<dyn Transport>)
         });
-        (Renamed::new(Arc::clone(&old) as Arc<dyn Transport>, connect), old, new, asked)
+        (Renamed::new(Arc::clone(&old) as Arc<dyn Transport>, Secret::new("https://vysota.bitrix24.ru/rest/1/secret"), connect), old, new, asked)
     }
 
     #[tokio::test]
@@ -109,7 +118,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(renamed.send(request.clone()).await.unwrap().status, StatusCode::OK);
         }
-        assert_eq!(*asked.lock().unwrap(), ["vysota-new.bitrix24.ru"]);
+        assert_eq!(*asked.lock().unwrap(), ["https://vysota-new.bitrix24.ru/rest/1/secret"]);
         assert_eq!(old.got.lock().unwrap().len(), 1);
         assert_eq!(*new.got.lock().unwrap(), [request.clone(), request]);
     }
