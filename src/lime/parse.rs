@@ -97,12 +97,14 @@ pub fn client(answer: &Answer) -> Result<Client, ParseProblem> {
         birth_date: filled(wire.birth_date),
         phones: wire.phones.iter().filter_map(|text| Phone::parse(text.reveal())).collect(),
         emails: wire.emails.into_iter().filter(|text| !text.is_empty()).collect(),
-        cards: wire.cards
+        cards: wire
+            .cards
             .into_iter()
             .map(|found| Card { id: found.id.0, uid: found.uid, active: matches!(found.state.as_deref(), None | Some("active" | "ok")) })
             .collect(),
         balances,
-        relations: wire.relations
+        relations: wire
+            .relations
             .into_iter()
             .map(|found| Relation {
                 client_id: ClientId(found.client_id.0),
@@ -205,7 +207,8 @@ fn transaction(value: serde_json::Value) -> Option<Transaction> {
         occurred_ms: millis(&wire.occurred_at)?,
         service_point: wire.service_point_id.map(|id| ServicePointId(id.0)),
         write_off_id: wire.write_off_id.and_then(|text| Uuid::parse_str(&text).ok()),
-        lines: wire.lines
+        lines: wire
+            .lines
             .into_iter()
             .map(|line| TransactionLine {
                 name: line.name.unwrap_or_default(),
