@@ -136,7 +136,8 @@ impl Rig {
         let clock: SharedClock = self.clock.clone();
         let backoff = (self.settings.backoff_base, self.settings.backoff_cap);
         let token = Secret::new(self.site.lock().unwrap().lime.token());
-        let lime = LimeLine { site: self.site.clone(), clock: self.clock.clone(), latency_ms: self.latency_ms, chance: Mutex::new(self.chance.fork()) };
+        let lime =
+            LimeLine { site: self.site.clone(), clock: self.clock.clone(), latency_ms: self.latency_ms, chance: Mutex::new(self.chance.fork()) };
         let crm = CrmLine { crm: self.crm.clone(), clock: self.clock.clone(), latency_ms: self.latency_ms, chance: Mutex::new(self.chance.fork()) };
         let lime = Endpoint::new(Arc::new(lime), Arc::new(Bearer::refused_by_forbidden(token)));
         let crm = Endpoint::new(Arc::new(crm), Arc::new(NoAuthorization));
@@ -145,10 +146,8 @@ impl Rig {
             lime: Arc::new(Remote::new(lime, self.lime_limit, backoff, clock.clone(), self.chance.fork())),
             crm: Some(Arc::new(Remote::new(crm, crm_limit, backoff, clock.clone(), self.chance.fork()))),
         };
-        let couriers: [Arc<dyn limegate::delivery::Courier>; 2] = [
-            Arc::new(LimeCourier::new("box", self.clock.stamp().boot, jiff::tz::TimeZone::UTC)),
-            Arc::new(FakeCourier { batch: 50 }),
-        ];
+        let couriers: [Arc<dyn limegate::delivery::Courier>; 2] =
+            [Arc::new(LimeCourier::new("box", self.clock.stamp().boot, jiff::tz::TimeZone::UTC)), Arc::new(FakeCourier { batch: 50 })];
         let tasks = couriers.map(|courier| {
             let parts = Parts {
                 store: self.store.clone(),

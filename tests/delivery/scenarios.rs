@@ -126,7 +126,6 @@ async fn a_day_without_the_crm_delays_lime_by_nothing_and_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_keeps_the_limit_and_uses_it() {
     let mut rig = Rig::new(seed());
-    rig.latency_ms = 100;
     for _ in 0..20_000 {
         rig.pass().await;
     }
@@ -151,6 +150,8 @@ async fn fresh_passes_overtake_a_backlog_but_not_their_own_card() {
     for _ in 0..10_000 {
         rig.pass().await;
     }
+    // They are from this morning.
+    sleep(Duration::from_secs(3_600)).await;
     rig.settings.crm_rate = 2.0;
     rig.settings.crm_burst = 2;
     let running = rig.start();
@@ -241,10 +242,12 @@ async fn a_pass_that_spoils_every_answer_ends_up_alone_and_blocks_nobody() {
     for _ in 0..50 {
         rig.pass().await;
     }
-    let card = |rig: &Rig, seq| rig.store.get(seq).unwrap().map(|entry| match entry.record {
-        Record::Pass(pass) => pass.medium.order_key(),
-        _ => panic!("no pass"),
-    });
+    let card = |rig: &Rig, seq| {
+        rig.store.get(seq).unwrap().map(|entry| match entry.record {
+            Record::Pass(pass) => pass.medium.order_key(),
+            _ => panic!("no pass"),
+        })
+    };
     let _ = card(&rig, rig.made[7].1);
     // It is never given up: when the CRM can read it again, it arrives.
     rig.crm.lock().unwrap().poison.clear();

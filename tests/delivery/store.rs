@@ -1,6 +1,6 @@
 //! A journal in memory that keeps what it said is durable and forgets the rest: what delivery needs of the real one, and what tests break.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,6 +17,7 @@ pub const POLICY: CrmPolicy = CrmPolicy { enabled: true, refusals: true };
 #[derive(Default)]
 struct Side {
     pending: BTreeMap<Seq, OrderKey>,
+    queues: HashMap<OrderKey, BTreeSet<Seq>>,
     sending: HashMap<Seq, Stamp>,
     dead: Vec<DeadLetter>,
     totals: Totals,
@@ -35,6 +36,19 @@ pub struct MemoryStore {
     head: watch::Sender<Seq>,
     /// How many of the next appends the disk refuses.
     pub refuse: AtomicU32,
+}
+
+impl Side {
+    fn owe(&mut self, seq: Seq, order: OrderKey) {
+        self.pending.insert(seq, order);
+        self.queues.entry(order).or_default().insert(seq);
+    }
+
+    fn settle(&mut self, seq: Seq) {
+        let order = self.pending.remove(&seq).unwrap_or_else(|| panic!("job {seq} settled twice"));
+        self.queues.get_mut(&order).unwrap().remove(&seq);
+        self.sending.remove(&seq);
+    }
 }
 
 fn index(to: Destination) -> usize {
@@ -75,20 +89,19 @@ impl MemoryStore {
 impl Inner {
     fn take(&mut self, seq: Seq, record: &Record) {
         if let Some((to, order)) = job_at(record, POLICY) {
-            self.sides[index(to)].pending.insert(seq, order);
+            self.sides[index(to)].owe(seq, order);
             self.sides[index(to)].totals.made += 1;
         }
         match record {
             Record::WriteOff(write_off) => {
-                assert!(self.sides[0].pending.remove(&write_off.pass_seq).is_some(), "pass {} settled twice", write_off.pass_seq);
+                self.sides[0].settle(write_off.pass_seq);
                 self.sides[0].totals.confirmed += 1;
             }
             Record::Sending(sending) => self.sides[index(sending.to)].sending.extend(sending.jobs.iter().map(|job| (*job, sending.stamp))),
             Record::Settled(settled) => {
                 let side = &mut self.sides[index(settled.to)];
                 for item in &settled.items {
-                    assert!(side.pending.remove(&item.job).is_some(), "job {} settled twice", item.job);
-                    side.sending.remove(&item.job);
+                    side.settle(item.job);
                     side.totals.confirmed += 1;
                 }
                 for line in &settled.learned {
@@ -100,8 +113,7 @@ impl Inner {
             }
             Record::Dead(letter) => {
                 let side = &mut self.sides[index(letter.to)];
-                assert!(side.pending.remove(&letter.job).is_some(), "job {} died twice", letter.job);
-                side.sending.remove(&letter.job);
+                side.settle(letter.job);
                 side.dead.push(letter.clone());
             }
             Record::Revived(decision) | Record::Dropped(decision) => {
@@ -111,7 +123,7 @@ impl Inner {
                     let side = &mut self.sides[index(decision.to)];
                     side.dead.retain(|letter| letter.job != *job);
                     if revived {
-                        side.pending.insert(*job, order);
+                        side.owe(*job, order);
                     } else {
                         side.totals.dropped += 1;
                     }
@@ -160,7 +172,7 @@ impl Store for MemoryStore {
 
     fn queue_of(&self, to: Destination, order: OrderKey, before: Seq, limit: usize) -> Vec<Seq> {
         let inner = self.inner.lock().unwrap();
-        inner.sides[index(to)].pending.range(..before).filter(|(_, key)| **key == order).take(limit).map(|(seq, _)| *seq).collect()
+        inner.sides[index(to)].queues.get(&order).into_iter().flat_map(|queue| queue.range(..before)).take(limit).copied().collect()
     }
 
     fn in_doubt(&self, to: Destination) -> Vec<(Seq, Stamp)> {
