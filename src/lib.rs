@@ -10,11 +10,12 @@
 //! | 3 | [`source`], [`mqtt`], [`delivery`], [`status`] | everything below |
 //! | 2 | [`flow`] | everything below |
 //! | 1 | [`journal`], [`lime`], [`crm`], [`codec`], [`http`] | everything below |
-//! | 0 | [`domain`], [`clock`], [`config`] | each other |
+//! | 0 | [`domain`], [`clock`], [`config`], [`board`], [`words`] | each other |
 //!
 //! Imports go down only. Never: an acknowledgement ahead of the disk; I/O, a clock or randomness inside `flow`, `codec` or a conversation with a
 //! destination; a global; a value from outside that can panic the process.
 
+pub mod board;
 pub mod books;
 pub mod cli;
 pub mod clock;
@@ -33,3 +34,4 @@ pub mod mqtt;
 pub mod source;
 pub mod status;
 pub mod tap;
+pub mod words;

@@ -1,1 +1,5 @@
-fn main() {}
+//! `limegate`: see [`limegate::cli`].
+
+fn main() -> std::process::ExitCode {
+    limegate::cli::main()
+}

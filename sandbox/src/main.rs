@@ -1,1 +1,7 @@
-fn main() {}
+//! `sandbox`: see `sandbox --help`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

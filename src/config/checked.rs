@@ -41,6 +41,8 @@ pub struct Site {
     pub timezone: jiff::tz::TimeZone,
     /// Texts for people.
     pub language: Language,
+    /// The board, where the config names one.
+    pub board: Option<crate::board::Board>,
 }
 
 /// A language of the texts.

@@ -2,9 +2,36 @@
 //!
 //! Never: a default that hides a mistake; a secret in the file; a message that does not say line, key, what was found and what is allowed.
 
+mod addresses;
+mod check;
 mod checked;
+mod crm;
+mod diagnostic;
+mod effective;
+mod environment;
+mod examples;
+mod gates;
+mod load;
+mod mask;
+mod ports;
+mod raw;
+mod read;
+mod readers;
+mod render;
+mod schema;
+mod secret;
+mod syntax;
+mod units;
 
 pub use checked::{
     AmoAuth, AmoCrm, Bitrix24, BitrixAuth, Config, Crm, CrmKind, Delivery, Gate, JournalConfig, Language, LimeConfig, MqttConfig, PassesAs,
     ReaderConfig, SecretSource, SerialReader, Site, StageRef,
 };
+pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
+pub use effective::effective;
+pub use environment::Environment;
+pub use examples::{AMOCRM, BITRIX24};
+pub use load::{from_bytes, load};
+pub use render::{Style, language_of, render, to_json};
+pub use schema::schema;
+pub use secret::SecretError;

@@ -122,6 +122,19 @@ pub trait Courier: Send + Sync {
     /// Most jobs in one batch.
     fn batch_limit(&self) -> usize;
 
+    /// Most jobs of one order key in one batch. One, where the destination may take the later of two and send the earlier back, which would turn
+    /// their order around; more, where jobs of one key share work (several passes of one guest cost one update of the contact).
+    fn per_key_limit(&self) -> usize {
+        self.batch_limit()
+    }
+
+    /// The answer says that a limit is reached and that nothing was done: how long to be silent before the same request goes again. Asked for answers of
+    /// any status. 429 with or without `Retry-After` needs no help; an answer that says it in its body does. The conversation does not see these answers.
+    fn limited(&self, host: Host, answer: &Answer) -> Option<Duration> {
+        let _ = (host, answer);
+        None
+    }
+
     /// Begins a dialogue about a batch. Pure but for ledger look-ups. `now_wall_ms` is the best wall time, for texts such as "updated at".
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation>;
 }

@@ -15,7 +15,7 @@ pub use client::{Balances, Card, Category, CategoryKind, Client, Relation, Relat
 pub use ids::{BootId, ClientId, GateId, Seq, ServicePointId};
 pub use ids::{optional_uuid_bytes, uuid_bytes};
 pub use medium::{Medium, MediumKind, OrderKey};
-pub use moment::{Moment, Quality, Stamp, Sync};
+pub use moment::{Anchor, Moment, Quality, Stamp, Sync};
 pub use pass::{DeviceRecord, Direction, Pass, PassageState};
 pub use people::{Personal, Phone, Secret};
 pub use write_off::{Charge, Money, Right, RightKind, WriteOff, WriteOffStatus};

@@ -39,6 +39,18 @@ pub struct Stamp {
     pub sync: Sync,
 }
 
+/// What wall time a boot time is: journalled when the clock is known to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Anchor {
+    /// Boot id, boot time and the synchronised wall time of one instant.
+    #[n(0)]
+    pub stamp: Stamp,
+    /// How far the wall time may be off, milliseconds.
+    #[n(1)]
+    pub error_ms: u32,
+}
+
 /// How good a moment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]

@@ -12,7 +12,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Joins the two. The transport holds the base address: a the HTTP client, or a simulated world.
+    /// Joins the two. The transport holds the base address: a [`super::Client`], or a simulated world.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, authorizer: Arc<dyn Authorizer>) -> Self {
         Self { transport, authorizer }

@@ -4,9 +4,12 @@
 //! redirect followed silently, an answer read without bound, a certificate not verified, a token in an error.
 
 mod auth;
+mod client;
 mod endpoint;
+pub mod tls;
 
 pub use auth::{Authorizer, Bearer, NoAuthorization, RenewError, Standing};
+pub use client::{ANSWER_LIMIT, Client, SetupError};
 pub use endpoint::Endpoint;
 
 use std::time::Duration;

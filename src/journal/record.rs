@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use crate::domain::{Pass, Seq, Stamp, WriteOff};
 
+pub use crate::domain::Anchor;
+
 /// Where a job goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
@@ -179,18 +181,6 @@ pub struct Drop {
     /// When.
     #[n(3)]
     pub stamp: Stamp,
-}
-
-/// What wall time a boot time is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct Anchor {
-    /// Boot id, boot time and the synchronised wall time of one instant.
-    #[n(0)]
-    pub stamp: Stamp,
-    /// How far the wall time may be off, milliseconds.
-    #[n(1)]
-    pub error_ms: u32,
 }
 
 /// A record in its place in the log.

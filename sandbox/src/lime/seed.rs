@@ -1,0 +1,121 @@
+//! Clients, cards and tickets from a seed.
+
+use super::Lime;
+use super::clients::Client;
+use super::write_offs::{Medium, Right};
+use crate::people;
+
+/// A medium that Lime knows: what a simulated gate can present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeededMedium {
+    /// `card_uid`, `qr`.
+    pub kind: String,
+    /// Upper-case hex of a card, the text of a code.
+    pub value: String,
+    /// Whose it is; a ticket bought at a machine is nobody's.
+    pub client_id: Option<String>,
+}
+
+impl Lime {
+    /// Adds so many adults, with their children, cards, deposits and tickets.
+    pub fn add_clients(&mut self, count: usize) {
+        for _ in 0..count {
+            self.seeded += 1;
+            self.add_family(self.seeded);
+        }
+    }
+
+    /// All media that Lime knows, in a fixed order.
+    #[must_use]
+    pub fn media(&self) -> Vec<SeededMedium> {
+        self.media
+            .iter()
+            .map(|((kind, value), medium)| SeededMedium { kind: kind.clone(), value: value.clone(), client_id: medium.client_id.clone() })
+            .collect()
+    }
+
+    fn add_family(&mut self, number: usize) {
+        let person = people::person(&mut self.random, 1965..2004, None);
+        let family = person.last_name.clone();
+        let id = format!("c-{number}");
+        let children: Vec<String> = (1..=self.random.usize(0..=3)).map(|child| format!("c-{number}-{child}")).collect();
+        // One deposit a family: the children's wristbands draw on it, too.
+        let deposit = format!("r-{number}-d");
+        self.rights.insert(deposit.clone(), Right::deposit(self.random.i64(2..=40) * 50_000));
+        for child in &children {
+            let kid = Client {
+                person: people::person(&mut self.random, 2012..2022, Some(&family)),
+                child: true,
+                phone: None,
+                email: None,
+                bonus: 0,
+                children: Vec::new(),
+                parents: vec![id.clone()],
+                ..blank(child)
+            };
+            self.add_client(kid, &deposit, number);
+        }
+        let adult = Client {
+            person,
+            phone: Some(people::phone(number)),
+            email: number.is_multiple_of(3).then(|| format!("guest{number}@example.com")),
+            deposit: Some(deposit.clone()),
+            bonus: self.random.i64(0..=500),
+            children,
+            ..blank(&id)
+        };
+        self.add_client(adult, &deposit, number);
+        self.add_ticket(number);
+    }
+
+    fn add_client(&mut self, mut client: Client, deposit: &str, number: usize) {
+        let uid = self.card_uid(number + client.id.len());
+        let visits = format!("r-{}-t", client.id);
+        self.rights.insert(visits.clone(), Right::visits(self.random.i64(1..=12), "Абонемент на 12 посещений"));
+        let medium = Medium { client_id: Some(client.id.clone()), blocked: false, rights: vec![visits, deposit.to_owned()] };
+        self.media.insert(("card_uid".to_owned(), uid.clone()), medium);
+        client.cards.push((format!("card-{}", client.id), uid, "active"));
+        self.clients.insert(client.id.clone(), client);
+    }
+
+    /// A ticket for one visit, bought at a machine: it belongs to nobody.
+    fn add_ticket(&mut self, number: usize) {
+        let right = format!("r-{number}-q");
+        self.rights.insert(right.clone(), Right::visits(1, "Билет на 1 час"));
+        let value = format!("LT{:06}{:08X}", number, self.random.u32(..));
+        self.media.insert(("qr".to_owned(), value), Medium { client_id: None, blocked: false, rights: vec![right] });
+    }
+
+    /// Mifare with 4 or 7 bytes, or a 40-bit EM-Marine, so that every reader has something to read.
+    fn card_uid(&mut self, number: usize) -> String {
+        let bytes = match number % 4 {
+            0 => 7,
+            1 => 5,
+            _ => 4,
+        };
+        (0..bytes).map(|_| format!("{:02X}", self.random.u8(1..=254))).collect()
+    }
+}
+
+fn blank(id: &str) -> Client {
+    Client {
+        id: id.to_owned(),
+        version: 1,
+        person: people::Person {
+            last_name: String::new(),
+            first_name: String::new(),
+            middle_name: String::new(),
+            female: false,
+            birth_date: String::new(),
+        },
+        child: false,
+        phone: None,
+        email: None,
+        cards: Vec::new(),
+        deposit: None,
+        bonus: 0,
+        children: Vec::new(),
+        parents: Vec::new(),
+        transactions: Vec::new(),
+    }
+}

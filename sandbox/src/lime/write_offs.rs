@@ -1,0 +1,271 @@
+//! `POST /write-offs:batch`: each item on its own, each id once.
+//!
+//! The canonical hash of an id covers what a resend never changes: device, sequence, service point, direction, medium and claim. Not the times and
+//! their quality (an anchor corrects them later) and not the passage (it may be seen after the first report).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::clients::Transaction;
+use super::{CURRENCY, Lime, time};
+use crate::wire;
+
+/// What a card or code entitles to, in the order in which it is used up.
+#[derive(Clone, Debug)]
+pub(super) struct Medium {
+    pub(super) client_id: Option<String>,
+    pub(super) blocked: bool,
+    pub(super) rights: Vec<String>,
+}
+
+/// An entitlement.
+#[derive(Clone, Debug)]
+pub(super) struct Right {
+    kind: &'static str,
+    title: String,
+    /// Visits, or minor units.
+    pub(super) balance: i64,
+    last_used_by: Option<String>,
+}
+
+impl Right {
+    pub(super) fn deposit(minor: i64) -> Self {
+        Self { kind: "deposit", title: "Депозит".to_owned(), balance: minor, last_used_by: None }
+    }
+
+    pub(super) fn visits(count: i64, title: &str) -> Self {
+        Self { kind: "ticket", title: title.to_owned(), balance: count, last_used_by: None }
+    }
+}
+
+/// What is kept of an id for ever.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    hash: String,
+    result: Value,
+    pub(super) received: u64,
+    conflicts: u64,
+    transactions: u64,
+}
+
+impl Stored {
+    pub(super) fn status(&self) -> &str {
+        self.result.get("status").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn state(&self) -> Value {
+        json!({
+            "status": self.status(), "code": self.result.get("code"), "client_id": self.result.get("client_id"), "transaction_id": self.result.get("transaction_id"),
+            "received": self.received, "applied": self.transactions, "id_conflicts": self.conflicts,
+        })
+    }
+}
+
+/// How a fault wants some items of a batch treated.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Treat {
+    pub(super) missing: usize,
+    pub(super) missing_committed: bool,
+    pub(super) put_off: usize,
+    pub(super) retry_after_ms: u64,
+}
+
+/// A well-formed item.
+struct Item<'a> {
+    id: &'a str,
+    point: &'a str,
+    direction: &'a str,
+    medium: (String, String),
+    occurred_at: &'a str,
+    admitted: bool,
+    decision_code: &'a str,
+    claim_kind: &'a str,
+    force: bool,
+}
+
+/// More items than this in one batch are refused.
+pub(super) const MAX_ITEMS: usize = 200;
+
+impl Lime {
+    pub(super) fn write_offs(&mut self, wall_ms: i64, body: &Map<String, Value>, treat: Treat) -> Value {
+        let device = body.get("device_id").and_then(Value::as_str).unwrap_or_default();
+        let none = Vec::new();
+        let items = body.get("items").and_then(Value::as_array).unwrap_or(&none);
+        let answered = items.len().saturating_sub(treat.missing);
+        let mut results = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (index, item) in items.iter().enumerate() {
+            if index >= answered && !treat.missing_committed {
+                break;
+            }
+            let id = item.get("write_off_id").and_then(Value::as_str).unwrap_or_default();
+            let result = if index < treat.put_off {
+                json!({"write_off_id": id, "status": "retry", "code": "internal", "retry_after_ms": treat.retry_after_ms, "message": "try again"})
+            } else {
+                self.write_off(wall_ms, device, item)
+            };
+            if index < answered && seen.insert(id.to_owned()) {
+                results.push(result);
+            }
+        }
+        json!({"results": results})
+    }
+
+    fn write_off(&mut self, wall_ms: i64, device: &str, item: &Value) -> Value {
+        let id = item.get("write_off_id").and_then(Value::as_str).unwrap_or_default();
+        let parsed = match parse(item) {
+            Ok(parsed) => parsed,
+            Err(message) => return rejected(id, "malformed", &message),
+        };
+        let hash = canonical(device, item);
+        if let Some(stored) = self.write_offs.get_mut(id) {
+            stored.received += 1;
+            if stored.hash != hash {
+                stored.conflicts += 1;
+                return rejected(id, "id_conflict", "this id was used for another pass");
+            }
+            let mut result = stored.result.clone();
+            if let Value::Object(map) = &mut result {
+                let first = map.insert("status".to_owned(), json!("duplicate"));
+                map.insert("original_status".to_owned(), first.unwrap_or(Value::Null));
+            }
+            return result;
+        }
+        if self.service_point(parsed.point).is_none() {
+            return rejected(id, "unknown_service_point", "there is no such service point");
+        }
+        let before = self.transactions.len();
+        let mut result = self.apply(wall_ms, &parsed);
+        if let Value::Object(map) = &mut result {
+            map.insert("write_off_id".to_owned(), json!(id));
+            map.insert("received_at".to_owned(), json!(time(wall_ms)));
+            map.insert("service_point_name".to_owned(), json!(self.service_point(parsed.point).map(|point| &point.name)));
+        }
+        let transactions = u64::try_from(self.transactions.len() - before).unwrap_or(u64::MAX);
+        self.write_offs.insert(id.to_owned(), Stored { hash, result: result.clone(), received: 1, conflicts: 0, transactions });
+        result
+    }
+
+    fn apply(&mut self, wall_ms: i64, item: &Item<'_>) -> Value {
+        let medium = self.media.get(&item.medium).cloned();
+        let client_id = medium.as_ref().and_then(|medium| medium.client_id.clone());
+        let uncharged = |status: &str, code: &str, message: &str| json!({"status": status, "code": code, "transaction_id": null, "client_id": client_id, "right": null, "conflict_with": null, "charge": null, "message": message});
+        if !item.admitted {
+            return uncharged("recorded", item.decision_code, "nobody went through");
+        }
+        if item.direction == "out" {
+            return uncharged("recorded", "ok", "an exit costs nothing");
+        }
+        let unpaid = if item.force { "recorded" } else { "refused" };
+        let Some(medium) = medium else { return uncharged(unpaid, "unknown_medium", "this medium is not known") };
+        if medium.blocked && !item.force {
+            return uncharged("refused", "blocked_card", "this card is blocked");
+        }
+        let price = self.service_point(item.point).map_or(0, |point| point.price);
+        let cost = |right: &Right| if right.kind == "deposit" { price } else { 1 };
+        let fits = |right: &Right| item.claim_kind == "auto" || item.claim_kind == right.kind;
+        let rights: Vec<(String, Right)> = medium
+            .rights
+            .iter()
+            .filter_map(|id| self.rights.get(id).map(|right| (id.clone(), right.clone())))
+            .filter(|(_, right)| fits(right))
+            .collect();
+        let Some((last_id, last)) = rights.last() else { return uncharged(unpaid, "no_ticket", "nothing that would be valid here") };
+        if let Some((right_id, right)) = rights.iter().find(|(_, right)| right.balance >= cost(right)) {
+            let (status, code) = if medium.blocked { ("applied_with_debt", "blocked_card") } else { ("applied", "ok") };
+            return self.charge(wall_ms, item, client_id, right_id, cost(right), status, code, None);
+        }
+        let code = if last.kind == "deposit" { "insufficient_deposit" } else { "already_used" };
+        let conflict = last.last_used_by.clone();
+        if !item.force {
+            let mut refusal = uncharged("refused", code, "not enough left");
+            refusal["conflict_with"] = json!(conflict);
+            return refusal;
+        }
+        let amount = cost(last);
+        self.charge(wall_ms, item, client_id, last_id, amount, "applied_with_debt", code, if code == "already_used" { conflict } else { None })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one row of the ledger has that many columns")]
+    fn charge(
+        &mut self,
+        wall_ms: i64,
+        item: &Item<'_>,
+        client_id: Option<String>,
+        right_id: &str,
+        amount: i64,
+        status: &str,
+        code: &str,
+        conflict_with: Option<String>,
+    ) -> Value {
+        let Some(right) = self.rights.get_mut(right_id) else { return Value::Null };
+        right.balance -= amount;
+        right.last_used_by = Some(item.id.to_owned());
+        let money = right.kind == "deposit";
+        let transaction = Transaction {
+            id: format!("tr-{}", self.transactions.len() + 1),
+            client_id: client_id.clone(),
+            occurred_at: item.occurred_at.to_owned(),
+            received_ms: wall_ms,
+            service_point_id: item.point.to_owned(),
+            write_off_id: item.id.to_owned(),
+            right_id: right_id.to_owned(),
+            title: right.title.clone(),
+            quantity: if money { 1 } else { amount },
+            amount: if money { amount } else { 0 },
+        };
+        let result = json!({
+            "status": status, "code": code, "transaction_id": transaction.id, "client_id": client_id,
+            "right": {"id": right_id, "kind": right.kind, "balance_after": right.balance},
+            "conflict_with": conflict_with,
+            "charge": {"quantity": transaction.quantity, "amount": money.then_some(amount), "currency": money.then_some(CURRENCY), "title": transaction.title},
+            "message": null,
+        });
+        if let Some(client) = client_id.and_then(|id| self.clients.get_mut(&id)) {
+            client.transactions.push(self.transactions.len());
+            client.version += 1;
+        }
+        self.transactions.push(transaction);
+        result
+    }
+}
+
+fn parse(item: &Value) -> Result<Item<'_>, String> {
+    let text =
+        |path: &str| item.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or(format!("{path} is missing or not a text"));
+    let one_of = |path: &str, allowed: &[&str]| {
+        let value = text(path)?;
+        if allowed.contains(&value) { Ok(value) } else { Err(format!("{path} must be one of {}", allowed.join(", "))) }
+    };
+    let id = text("/write_off_id")?;
+    uuid::Uuid::parse_str(id).map_err(|_| "/write_off_id is not a UUID".to_owned())?;
+    let occurred_at = text("/occurred_at")?;
+    wire::parse_rfc3339(occurred_at).ok_or("/occurred_at is not RFC 3339 with an offset")?;
+    item.get("seq").and_then(Value::as_u64).ok_or("/seq is missing or not a whole number")?;
+    one_of("/clock_quality", &["synced", "holdover", "unsynced"])?;
+    let passage = one_of("/passage/state", &["passed", "not_passed", "unknown"])?;
+    let outcome = one_of("/decision/outcome", &["admitted", "refused"])?;
+    one_of("/decision/mode", &["online", "offline_snapshot", "offline_open", "manual", "device"])?;
+    Ok(Item {
+        id,
+        point: text("/service_point_id")?,
+        direction: one_of("/direction", &["in", "out"])?,
+        medium: (one_of("/medium/kind", &["card_uid", "qr", "barcode", "pin", "ticket_no"])?.to_owned(), text("/medium/value")?.to_owned()),
+        occurred_at,
+        admitted: outcome == "admitted" && passage != "not_passed",
+        decision_code: item.pointer("/decision/code").and_then(Value::as_str).unwrap_or("ok"),
+        claim_kind: item.pointer("/claim/kind").and_then(Value::as_str).unwrap_or("auto"),
+        force: item.get("force").and_then(Value::as_bool).unwrap_or(false),
+    })
+}
+
+fn canonical(device: &str, item: &Value) -> String {
+    let part = |path: &str| item.pointer(path).cloned().unwrap_or(Value::Null);
+    json!([device, part("/seq"), part("/service_point_id"), part("/direction"), part("/medium/kind"), part("/medium/value"), part("/claim")])
+        .to_string()
+}
+
+fn rejected(id: &str, code: &str, message: &str) -> Value {
+    json!({"write_off_id": id, "status": "rejected", "code": code, "transaction_id": null, "client_id": null, "right": null, "conflict_with": null, "charge": null, "message": message})
+}

@@ -1,0 +1,220 @@
+//! Barcode and QR scanners in line mode, and serial readers that print a UID as text.
+//!
+//! A frame is payload and terminator, as the scanner's setup sheet has it; options say which, and what stands around the payload. An AIM identifier
+//! (`]Q1`, ISO/IEC 15424) tells a QR code from a barcode. GS (1D) and the other separators of GS1 and ISO/IEC 15434 belong to the payload; any other control
+//! byte is noise: the frame begins after it, or, where a header shows the beginning, is damaged.
+//!
+//! Promise on a noisy line: with a header (STX), each undamaged frame is found. Without one, each is found that stands after a terminator or a control
+//! byte; noise that looks like text and stands right before a payload cannot be told from it, unless a prefix is set. A check byte lets 1 in 256
+//! damaged frames pass. Without it there is nothing to check: what ends in a terminator and is text of the right length is taken as read, and it is
+//! Lime that refuses it.
+
+use serde::Deserialize;
+
+use super::uid::{UidOrder, canonical};
+use super::{Bad, Decoded, Decoder, End, Framing, GIVE_UP_MS, Presented};
+use crate::codec::lines::{Lines, Step};
+use crate::domain::{Medium, MediumKind, Personal};
+
+/// The payload's character set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Charset {
+    /// UTF-8, and with it ASCII.
+    Utf8,
+    /// Windows-1251: Russian letters, №, « » and dashes; other high bytes are refused.
+    Cp1251,
+    /// UTF-8 where it is valid, else Windows-1251.
+    #[default]
+    Auto,
+}
+
+/// What a payload is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// Text of a QR or other matrix code.
+    #[default]
+    Qr,
+    /// Text of a one-dimensional barcode.
+    Barcode,
+    /// Hex digits of a card's UID.
+    Uid,
+}
+
+/// What can be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScannerOptions {
+    /// Where frames begin and end.
+    pub framing: Framing,
+    /// Stands before the payload and is cut off.
+    pub prefix: String,
+    /// Stands after the payload and is cut off.
+    pub suffix: String,
+    /// An AIM identifier before the payload is cut off and says what was scanned.
+    pub aim_id: bool,
+    /// Fewest characters of a payload.
+    pub min_len: usize,
+    /// With [`End::Silence`]: how long the line is silent after a frame, milliseconds.
+    pub idle_ms: u64,
+    /// The payload's character set.
+    pub charset: Charset,
+    /// What a payload is where no AIM identifier says it.
+    pub content: Content,
+    /// Order of a UID's bytes.
+    pub uid_order: UidOrder,
+}
+
+/// The decoder.
+#[derive(Debug)]
+pub struct Scanner {
+    options: ScannerOptions,
+    lines: Lines,
+}
+
+impl Scanner {
+    /// Ready for the first byte.
+    #[must_use]
+    pub fn new(options: ScannerOptions) -> Self {
+        let lines = Lines::new(options.framing);
+        Self { options, lines }
+    }
+
+    fn ends_in_silence(&self) -> bool {
+        self.options.framing.end == End::Silence
+    }
+
+    /// What a frame says; nothing when it is empty. Of a frame over the maximum only the tail is left: a payload in it is whole only where a prefix or
+    /// a control byte shows its beginning.
+    fn read(&self, frame: &[u8], only_tail: bool) -> Result<Option<Decoded>, Bad> {
+        let frame = if self.ends_in_silence() { trim_newlines(frame) } else { frame };
+        let from = frame.iter().rposition(|byte| is_noise(*byte)).map_or(0, |at| at + 1);
+        if from > 0 && self.options.framing.header.is_some() {
+            return Err(Bad::Malformed);
+        }
+        let frame = frame.get(from..).unwrap_or_default();
+        if only_tail && from == 0 && self.options.prefix.is_empty() {
+            return Err(Bad::TooLong);
+        }
+        if frame.is_empty() {
+            return Ok(None);
+        }
+        let text = decode(frame, self.options.charset).ok_or(Bad::Charset)?;
+        let (prefix, suffix) = (self.options.prefix.as_str(), self.options.suffix.as_str());
+        let after = text.find(prefix).and_then(|at| text.get(at + prefix.len()..)).ok_or(Bad::Malformed)?;
+        let inside = after.strip_suffix(suffix).ok_or(Bad::Malformed)?;
+        let (aim, payload) = if self.options.aim_id { split_aim(inside) } else { (None, inside) };
+        if payload.chars().count() < self.options.min_len.max(1) {
+            return Err(Bad::TooShort);
+        }
+        let medium = self.medium(&text, aim, payload)?;
+        Ok(Some(Decoded::Medium(Presented { medium, reader: None })))
+    }
+
+    fn medium(&self, text: &str, aim: Option<&str>, payload: &str) -> Result<Medium, Bad> {
+        let (kind, value) = match (self.options.content, aim.and_then(symbology)) {
+            (Content::Uid, _) => (MediumKind::CardUid, canonical(payload.as_bytes(), self.options.uid_order).ok_or(Bad::Malformed)?),
+            (Content::Qr, None) => (MediumKind::Qr, payload.to_owned()),
+            (Content::Barcode, None) => (MediumKind::Barcode, payload.to_owned()),
+            (_, Some(kind)) => (kind, payload.to_owned()),
+        };
+        let raw = (value != text).then(|| Personal::new(text));
+        let format = aim.map_or_else(|| "scanner-line".to_owned(), |aim| format!("scanner-line/{aim}"));
+        Ok(Medium { kind, value: Personal::new(value), raw, format })
+    }
+
+    fn finish(&mut self, out: &mut Vec<Decoded>) {
+        let only_tail = self.lines.overflowed();
+        match self.read(self.lines.content(), only_tail) {
+            Ok(decoded) => out.extend(decoded),
+            Err(_) if only_tail => out.push(Decoded::Bad(Bad::TooLong)),
+            Err(bad) => out.push(Decoded::Bad(bad)),
+        }
+        self.lines.clear();
+    }
+}
+
+impl Decoder for Scanner {
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<Decoded>) {
+        for &byte in bytes {
+            match self.lines.push(byte) {
+                Step::More => {}
+                Step::Bad(bad) => out.push(Decoded::Bad(bad)),
+                Step::Frame => self.finish(out),
+            }
+        }
+    }
+
+    fn idle_after_ms(&self) -> Option<u64> {
+        self.lines.begun().then_some(if self.ends_in_silence() { self.options.idle_ms } else { GIVE_UP_MS })
+    }
+
+    fn idle(&mut self, out: &mut Vec<Decoded>) {
+        if !self.lines.begun() {
+            return;
+        }
+        if self.ends_in_silence() {
+            self.finish(out);
+        } else {
+            out.push(Decoded::Bad(Bad::Cut));
+            self.lines.clear();
+        }
+    }
+
+    fn reset(&mut self) {
+        self.lines.clear();
+    }
+}
+
+fn trim_newlines(mut frame: &[u8]) -> &[u8] {
+    while let [rest @ .., b'\r' | b'\n'] | [b'\r' | b'\n', rest @ ..] = frame {
+        frame = rest;
+    }
+    frame
+}
+
+/// Control bytes that no payload has. EOT, FS, GS, RS and US are those of GS1 and ISO/IEC 15434; a QR code may hold tabs and lines.
+fn is_noise(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, 0x04 | b'\t' | b'\n' | b'\r' | 0x1C..=0x1F)
+}
+
+/// `]Q1...`: the identifier without its bracket, and the payload.
+fn split_aim(text: &str) -> (Option<&str>, &str) {
+    match text.as_bytes() {
+        [b']', code, modifier, ..] if code.is_ascii_alphabetic() && modifier.is_ascii_alphanumeric() => {
+            text.get(1..3).zip(text.get(3..)).map_or((None, text), |(aim, rest)| (Some(aim), rest))
+        }
+        _ => (None, text),
+    }
+}
+
+/// What an AIM code letter stands for: QR, Data Matrix, Aztec, PDF417, MaxiCode and Han Xin are matrix codes, the others bars.
+fn symbology(aim: &str) -> Option<MediumKind> {
+    aim.chars().next().map(|code| if matches!(code, 'Q' | 'd' | 'z' | 'L' | 'U' | 'h') { MediumKind::Qr } else { MediumKind::Barcode })
+}
+
+fn decode(bytes: &[u8], charset: Charset) -> Option<String> {
+    match charset {
+        Charset::Utf8 => std::str::from_utf8(bytes).ok().map(str::to_owned),
+        Charset::Cp1251 => cp1251(bytes),
+        Charset::Auto => std::str::from_utf8(bytes).ok().map(str::to_owned).or_else(|| cp1251(bytes)),
+    }
+}
+
+/// Windows-1251, as far as a ticket's text goes.
+fn cp1251(bytes: &[u8]) -> Option<String> {
+    let letter = |byte: u8| match byte {
+        0x00..=0x7F => Some(char::from(byte)),
+        0xC0..=0xFF => char::from_u32(u32::from(byte) - 0xC0 + u32::from('А')),
+        0xA8 => Some('Ё'),
+        0xB8 => Some('ё'),
+        0xB9 => Some('№'),
+        0xAB => Some('«'),
+        0xBB => Some('»'),
+        0x96 => Some('–'),
+        0x97 => Some('—'),
+        0xA0 => Some('\u{A0}'),
+        _ => None,
+    };
+    bytes.iter().map(|byte| letter(*byte)).collect()
+}

@@ -1,0 +1,148 @@
+//! What every profile keeps to, whatever its codec.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::{Bad, Decoded, Expected, Profile};
+
+fn profiles() -> Vec<Profile> {
+    Profile::builtin_names().into_iter().map(|name| Profile::builtin(name).unwrap_or_else(|| panic!("{name} does not load"))).collect()
+}
+
+/// Feeds the chunks, then lets the line be silent.
+fn decode<'a>(profile: &Profile, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Expected> {
+    let mut decoder = profile.decoder();
+    let mut out = Vec::new();
+    for chunk in chunks {
+        decoder.push(chunk, &mut out);
+    }
+    decoder.idle(&mut out);
+    assert_eq!(decoder.idle_after_ms(), None, "{}: a silence leaves nothing begun", profile.name);
+    out.iter().map(Expected::of).collect()
+}
+
+fn good(found: &[Expected]) -> Vec<Expected> {
+    found.iter().filter(|one| !matches!(one, Expected::Bad(_))).cloned().collect()
+}
+
+/// All of a profile's samples in one stream; where only silence ends a frame, they cannot be glued.
+fn glued(profile: &Profile) -> (Vec<u8>, Vec<Expected>) {
+    let many = if profile.name == "scanner-idle" { 1 } else { usize::MAX };
+    let samples = profile.samples.iter().take(many);
+    (samples.clone().flat_map(|sample| sample.bytes.clone()).collect(), samples.flat_map(|sample| sample.gives.clone()).collect())
+}
+
+#[test]
+fn every_file_of_the_readers_folder_is_built_in_under_its_own_name() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/readers");
+    let files: BTreeSet<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(files, Profile::builtin_names().into_iter().map(str::to_owned).collect());
+    for name in files {
+        let path = folder.join(format!("{name}.toml"));
+        assert_eq!(Profile::load(&path).unwrap().name, name);
+        assert_eq!(Profile::builtin(&name), Profile::load(&path).ok());
+    }
+}
+
+#[test]
+fn every_sample_decodes_however_it_is_cut() {
+    for profile in profiles() {
+        for sample in &profile.samples {
+            let bytes = &sample.bytes;
+            for at in 0..=bytes.len() {
+                let (head, tail) = bytes.split_at(at);
+                assert_eq!(decode(&profile, [head, tail]), sample.gives, "{} cut at {at}", profile.name);
+            }
+            assert_eq!(decode(&profile, bytes.chunks(1)), sample.gives, "{} byte by byte", profile.name);
+        }
+    }
+}
+
+#[test]
+fn glued_telegrams_give_what_each_gives() {
+    for profile in profiles() {
+        let (stream, gives) = glued(&profile);
+        assert_eq!(decode(&profile, [stream.as_slice()]), gives, "{}", profile.name);
+        assert_eq!(decode(&profile, stream.chunks(1)), gives, "{} byte by byte", profile.name);
+    }
+}
+
+#[test]
+fn noise_before_a_telegram_costs_nothing() {
+    for profile in profiles() {
+        for sample in &profile.samples {
+            for noise in [b"\0\xFE\x01".as_slice(), b"\x7Fgarbage\x05\xC3\x0E"] {
+                let found = decode(&profile, [noise, &sample.bytes]);
+                assert_eq!(good(&found), good(&sample.gives), "{}", profile.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_telegram_that_broke_off_is_not_glued_to_the_next() {
+    for profile in profiles() {
+        let Some(sample) = profile.samples.iter().find(|sample| matches!(sample.gives.as_slice(), [Expected::Medium { .. }])) else {
+            panic!("{} has no sample of a single medium", profile.name);
+        };
+        let mut decoder = profile.decoder();
+        let mut out = Vec::new();
+        decoder.push(&sample.bytes[..sample.bytes.len() - 3], &mut out);
+        assert!(decoder.idle_after_ms().is_some(), "{}", profile.name);
+        decoder.reset();
+        assert_eq!(decoder.idle_after_ms(), None, "{}", profile.name);
+        decoder.push(&sample.bytes, &mut out);
+        decoder.idle(&mut out);
+        let found: Vec<Expected> = out.iter().map(Expected::of).collect();
+        assert_eq!(found, sample.gives, "{}", profile.name);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_chunking_of_any_bytes_gives_the_same(bytes in proptest::collection::vec(any::<u8>(), 0..600), cuts in proptest::collection::vec(1_usize..40, 1..50)) {
+        for profile in profiles() {
+            let mut rest = bytes.as_slice();
+            let mut chunks = Vec::new();
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (chunk, after) = rest.split_at((*cut).min(rest.len()));
+                chunks.push(chunk);
+                rest = after;
+            }
+            prop_assert_eq!(decode(&profile, chunks), decode(&profile, [bytes.as_slice()]), "{}", profile.name);
+        }
+    }
+
+    #[test]
+    fn a_doubled_telegram_is_decoded_twice(picked in any::<proptest::sample::Index>()) {
+        for profile in profiles().into_iter().filter(|profile| profile.name != "scanner-idle") {
+            let sample = &profile.samples[picked.index(profile.samples.len())];
+            let twice: Vec<Expected> = sample.gives.iter().chain(&sample.gives).cloned().collect();
+            prop_assert_eq!(decode(&profile, [sample.bytes.as_slice(), &sample.bytes]), twice, "{}", profile.name);
+        }
+    }
+
+    #[test]
+    fn endless_noise_is_bounded(seed in any::<u64>()) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for profile in profiles() {
+            let mut decoder = profile.decoder();
+            let mut out = Vec::new();
+            // Printable bytes only: no terminator ever comes.
+            let noise: Vec<u8> = (0..40_000).map(|_| rng.u8(b' '..b'~')).collect();
+            decoder.push(&noise, &mut out);
+            decoder.idle(&mut out);
+            prop_assert!(out.iter().all(|one| matches!(one, Decoded::Bad(Bad::TooLong | Bad::Cut))), "{}: {:?}", profile.name, out);
+            prop_assert!(out.len() < 10, "{}", profile.name);
+        }
+    }
+}

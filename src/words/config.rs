@@ -1,0 +1,160 @@
+//! What `limegate check` says about a config file.
+
+super::words! {
+    // Levels, as the renderer titles them.
+    ERROR: "ошибка", "error";
+    WARNING: "предупреждение", "warning";
+    HELP: "подсказка", "help";
+
+    // C-001 and C-002: the file as such.
+    UNREADABLE: "не удаётся прочитать {path}: {why}", "cannot read {path}: {why}";
+    UNREADABLE_HELP: "пример настроек: limegate config example --crm amocrm", "an example: limegate config example --crm amocrm";
+    NOT_FOUND: "файла нет", "there is no such file";
+    NO_ACCESS: "нет прав на чтение", "permission denied";
+    IS_DIRECTORY: "это папка, а не файл", "it is a directory, not a file";
+    TOO_LARGE: "файл больше 1 МиБ", "it is larger than 1 MiB";
+    NOT_UTF8: "это не текст в кодировке UTF-8 (байт {at})", "it is not UTF-8 text (byte {at})";
+    SYNTAX: "ошибка в записи TOML: {what}", "not valid TOML: {what}";
+    SYNTAX_HERE: "здесь", "here";
+    SYNTAX_EXPECTED: "здесь ожидается {expected}", "expected {expected} here";
+    TOML_DUPLICATE: "ключ или таблица записаны дважды", "a key or table is written twice";
+    TOML_QUOTES: "текст пишется в кавычках", "texts are written in quotes";
+    TOML_STRING: "текст в кавычках не закончен или содержит недопустимый знак", "a text in quotes has no end, or a character that is not allowed";
+    TOML_NO_VALUE: "у ключа нет значения", "a key has no value";
+    TOML_BAD_VALUE: "непонятное значение", "a value that makes no sense";
+    TOML_EXTRA_EQUALS: "лишний знак =", "one = too many";
+    TOML_NO_EQUALS: "не хватает знака =", "an = is missing";
+    TOML_BAD_KEY: "ключ без кавычек пишется латинскими буквами, цифрами, _ и -", "a key without quotes has letters a-z, digits, _ and - only";
+    TOML_BAD_PAIR: "ожидается строка вида ключ = значение", "expected a line like key = value";
+    TOML_OPEN_BRACKET: "не закрыта скобка [", "a [ is not closed";
+    TOML_OPEN_BRACE: "не закрыта скобка {", "a { is not closed";
+    TOML_NO_COMMA: "не хватает запятой", "a comma is missing";
+    TOML_EXTRA_COMMA: "лишняя запятая", "one comma too many";
+    TOML_BAD_NUMBER: "непонятное число", "a number that makes no sense";
+
+    // C-003: unknown keys.
+    UNKNOWN_KEY: "неизвестный ключ `{key}` в {place}", "unknown key `{key}` in {place}";
+    UNKNOWN_TABLE: "неизвестная таблица `[{key}]`", "unknown table `[{key}]`";
+    UNKNOWN_HERE: "такого здесь нет", "not known here";
+    DID_YOU_MEAN: "возможно, имелось в виду `{key}`", "did you mean `{key}`?";
+    BELONGS_TO: "ключ `{key}` пишется в {place}", "`{key}` belongs in {place}";
+    KNOWN_KEYS: "здесь можно: {keys}", "known here: {keys}";
+    TOP_OF_FILE: "начале файла, до первой таблицы", "the first lines of the file, before any table";
+
+    // C-004: missing keys.
+    MISSING_KEY: "в {place} не хватает ключа `{key}`", "{place} lacks the key `{key}`";
+    MISSING_TABLE: "нет таблицы `{table}`", "the table `{table}` is missing";
+    MISSING_HERE: "в этой таблице", "in this table";
+    MISSING_HERE_FILE: "в этом файле", "in this file";
+    MISSING_TABLE_HELP: "полный пример: limegate config example --crm amocrm", "a complete example: limegate config example --crm amocrm";
+    MISSING_HELP: "например: {example}", "for example: {example}";
+
+    // C-005: wrong types.
+    WRONG_TYPE: "`{key}`: ожидается {expected}, а здесь {found}", "`{key}`: expected {expected}, found {found}";
+    EXPECTED_HERE: "ожидается {expected}", "expected {expected}";
+    A_TEXT: "текст в кавычках", "a text in quotes";
+    A_NUMBER: "число", "a number";
+    A_WHOLE_NUMBER: "целое число не меньше нуля", "a whole number, zero or more";
+    A_SWITCH: "true или false", "true or false";
+    A_TABLE: "таблица", "a table";
+    AN_ARRAY: "список", "an array";
+    A_DATE: "дата", "a date";
+    GATES: "таблицы [[gate]]", "[[gate]] tables";
+    GATES_HELP: "каждый вход пишется с двойными скобками: [[gate]]", "each gate is written with double brackets: [[gate]]";
+    A_DURATION: "длительность: \"500ms\", \"120s\", \"5min\", \"6h\" или \"30d\"", "a duration: \"500ms\", \"120s\", \"5min\", \"6h\" or \"30d\"";
+    A_SIZE: "размер: \"8MiB\" или \"2GiB\"", "a size: \"8MiB\" or \"2GiB\"";
+    A_SECRET: "место секрета: { file = \"имя\" } или { env = \"ИМЯ\" }", "where the secret is: { file = \"name\" } or { env = \"NAME\" }";
+    A_STAGE: "название или { id = 123 }", "a name or { id = 123 }";
+    PASSES_FORM: "{ pipeline = \"Название\", stage = \"Название\" }; у Bitrix24 также \"timeline\", \"deal\" или \"both\"",
+        "{ pipeline = \"Name\", stage = \"Name\" }; for Bitrix24 also \"timeline\", \"deal\" or \"both\"";
+
+    // C-006: values that are not allowed.
+    NOT_ALLOWED: "`{key}`: значение {found} не подходит", "`{key}`: {found} is not allowed";
+    ALLOWED: "можно: {allowed}", "allowed: {allowed}";
+    BETWEEN: "от {from} до {to}", "from {from} to {to}";
+    NOT_EMPTY: "непустой текст без управляющих символов", "a text that is not empty and has no control characters";
+    ID_FORM: "латинские буквы, цифры и дефис, не больше 40 знаков", "ASCII letters, digits and hyphens, 40 at most";
+    TOPIC_FORM: "топик MQTT без # и +", "an MQTT topic without # and +";
+    STAGE_FORM: "непустое название или id", "a name or an id that is not empty";
+
+    // C-007 to C-009: clashes.
+    SAME_PORT: "входы `{first}` и `{second}` используют один порт", "gates `{first}` and `{second}` use the same port";
+    SAME_ID: "два входа называются `{id}`", "two gates are called `{id}`";
+    SAME_TOPIC: "входы `{first}` и `{second}` читают один топик", "gates `{first}` and `{second}` read the same topic";
+    FIRST_HERE: "впервые здесь", "first used here";
+    TAKEN_HERE: "уже занято", "already taken";
+    SAME_DEVICE: "{first} и {second} сейчас ведут к одному устройству", "{first} and {second} are the same device right now";
+
+    // C-010 to C-013: secrets.
+    INLINE_SECRET: "`{key}`: секрет записан прямо в файле настроек", "`{key}`: the secret stands in the config file itself";
+    INLINE_HERE: "уберите его отсюда", "take it out of here";
+    INLINE_HELP: "положите его в файл {folder}/{name} с правами 0600 и напишите {key} = { file = \"{name}\" }; этот секрет считайте раскрытым и замените",
+        "put it into {folder}/{name}, mode 0600, and write {key} = { file = \"{name}\" }; treat this secret as disclosed and replace it";
+    NO_SECRET_FILE: "нет файла с секретом `{name}`", "there is no secret file `{name}`";
+    NO_SECRET_HELP: "его искали здесь: {places}. Запишите секрет туда и дайте права 0600", "looked for in {places}. Write the secret there, mode 0600";
+    SECRET_HERE: "этот секрет", "this secret";
+    NO_SECRET_VARIABLE: "переменная окружения {name} не задана", "the environment variable {name} is not set";
+    SECRET_VARIABLE_HELP: "на устройстве храните секреты в файлах: { file = \"имя\" }", "on a box, keep secrets in files: { file = \"name\" }";
+    OPEN_SECRET: "файл с секретом {path} доступен другим (права {mode})", "the secret file {path} is open to others (mode {mode})";
+    OPEN_SECRET_HELP: "chmod 600 {path}", "chmod 600 {path}";
+    UNREADABLE_SECRET: "не удаётся прочитать секрет {path}: {why}", "cannot read the secret {path}: {why}";
+    BAD_SECRET: "секрет `{name}` не годится: {why}", "the secret `{name}` is of no use: {why}";
+    SECRET_EMPTY: "он пуст", "it is empty";
+    SECRET_LONG: "он длиннее 16 КиБ", "it is longer than 16 KiB";
+    SECRET_BINARY: "в нём не одна строка текста", "it is not one line of text";
+    SECRET_NAME: "имя файла с секретом не может содержать `..` или папки; нужен полный путь или одно имя",
+        "the name of a secret file cannot hold `..` or folders; give one name or an absolute path";
+    WEBHOOK_FORM: "адрес входящего вебхука выглядит так: https://<портал>/rest/<номер>/<ключ>/", "an inbound webhook looks like https://<portal>/rest/<number>/<key>/";
+
+    // C-014: unstable ports.
+    UNSTABLE_PORT: "{port} после перезагрузки может стать другим устройством", "{port} may become another device after a reboot";
+    UNSTABLE_HERE: "имя по порядку подключения", "named by the order of plugging in";
+    UNSTABLE_ALSO: "этот адаптер виден и под постоянным именем: port = \"{link}\"", "this adapter also answers to port = \"{link}\"";
+    UNSTABLE_HELP: "постоянные имена: ls -l /dev/serial/by-id /dev/serial/by-path", "names that stay: ls -l /dev/serial/by-id /dev/serial/by-path";
+
+    // C-015 and C-016: addresses.
+    BAD_URL: "`{key}`: {found} не годится как адрес", "`{key}`: {found} is not a usable address";
+    HTTPS_ONLY: "нужен https://; http:// разрешён только для 127.0.0.1, [::1] и localhost", "https:// is needed; http:// is for 127.0.0.1, [::1] and localhost only";
+    URL_FORM: "адрес выглядит так: {example}", "an address looks like {example}";
+    URL_USERINFO: "имя и пароль в адрес не пишут", "a user and a password do not belong in an address";
+    MQTT_PLAIN_PASSWORD: "пароль ушёл бы по сети открытым", "the password would cross the network in the clear";
+    MQTT_PLAIN: "проходы пойдут по сети открыто", "passes cross the network in the clear";
+    MQTT_PLAIN_HELP: "для брокера на другой машине нужен mqtts://", "use mqtts:// for a broker on another machine";
+    ACCOUNT_FORM: "имя аккаунта: то, что стоит перед .amocrm.ru", "the account's name: what stands before .amocrm.ru";
+
+    // C-017 and C-018: what does not fit together.
+    NO_BROKER: "вход `{gate}` читает из MQTT, а таблицы [mqtt] нет", "gate `{gate}` reads from MQTT, but there is no [mqtt]";
+    NO_BROKER_HELP: "добавьте [mqtt] и url = \"mqtt://127.0.0.1:1883\"", "add [mqtt] with url = \"mqtt://127.0.0.1:1883\"";
+    EITHER_OR: "`{first}` и `{second}` вместе не пишут", "`{first}` and `{second}` exclude each other";
+    ONE_OF: "в {place} нужно одно из двух: `{first}` или `{second}`", "{place} needs one of `{first}` and `{second}`";
+    ONE_HERE: "одно здесь", "one of them here";
+    ALSO_HERE: "другое здесь", "the other one here";
+    DOES_NOT_APPLY: "ключ `{key}` не действует, когда {why}", "`{key}` means nothing when {why}";
+    REMOVE_IT: "удалите его", "remove it";
+    CAP_BELOW_BASE: "`backoff_cap` меньше, чем `backoff_base`", "`backoff_cap` is below `backoff_base`";
+    SEGMENT_BUDGET: "`budget` вмещает меньше четырёх сегментов", "`budget` holds fewer than four segments";
+
+    // C-019 and C-020: readers and time zones.
+    UNKNOWN_READER: "неизвестный считыватель `{reader}`", "unknown reader `{reader}`";
+    KNOWN_READERS: "есть такие: {readers}; или путь к своему профилю", "there are: {readers}; or the path of a profile of your own";
+    BAD_PROFILE: "профиль считывателя {path} не годится: {why}", "the reader profile {path} is of no use: {why}";
+    UNKNOWN_ZONE: "неизвестный часовой пояс `{zone}`", "unknown time zone `{zone}`";
+    ZONE_HELP: "название из базы IANA, например Europe/Moscow или Asia/Yekaterinburg", "a name of the IANA database, such as Europe/Moscow or Asia/Yekaterinburg";
+
+    // C-021 to C-023: boards.
+    UNKNOWN_BOARD: "неизвестная плата `{board}`", "unknown board `{board}`";
+    KNOWN_BOARDS: "есть такие: {boards}", "there are: {boards}";
+    NOT_ON_BOARD: "на плате {board} нет порта {port}", "{board} has no port {port}";
+    BOARD_PORTS: "порты этой платы: {ports}; USB-адаптеры: /dev/serial/by-id/...", "the ports of this board: {ports}; USB adapters: /dev/serial/by-id/...";
+    NEEDS_FIRMWARE: "порт {port} платы {board} нужно включить", "{port} of {board} must be switched on";
+    FIRMWARE_HELP: "{note}", "{note}";
+
+    // C-024: files.
+    NO_CA: "нет файла с сертификатом {path}", "there is no certificate file {path}";
+    BAD_CA: "в файле {path} нет сертификата PEM", "{path} holds no PEM certificate";
+
+    // The end of `check`.
+    IN_ORDER: "{file}: всё в порядке, {gates} {gates#вход|входа|входов}", "{file}: in order, {gates} {gates#gate|gates}";
+    MISTAKES: "{n} {n#ошибка|ошибки|ошибок} в {file}", "{n} {n#mistake|mistakes} in {file}";
+    WARNINGS: "{n} {n#предупреждение|предупреждения|предупреждений}", "{n} {n#warning|warnings}";
+}
