@@ -2,7 +2,7 @@
 //!
 //! A frame is payload and terminator, as the scanner's setup sheet has it; options say which, and what stands around the payload. An AIM identifier
 //! (`]Q1`, ISO/IEC 15424) tells a QR code from a barcode. GS (1D) and the other separators of GS1 and ISO/IEC 15434 belong to the payload; any other control
-//! byte is noise, and the frame begins after it.
+//! byte is noise: the frame begins after it, or, where a header shows the beginning, is damaged.
 //!
 //! Promise on a noisy line: with a header (STX), each undamaged frame is found. Without one, each is found that stands after a terminator or a control
 //! byte; noise that looks like text and stands right before a payload cannot be told from it, unless a prefix is set. A check byte lets 1 in 256
@@ -89,6 +89,9 @@ impl Scanner {
     fn read(&self, frame: &[u8], only_tail: bool) -> Result<Option<Decoded>, Bad> {
         let frame = if self.ends_in_silence() { trim_newlines(frame) } else { frame };
         let from = frame.iter().rposition(|byte| is_noise(*byte)).map_or(0, |at| at + 1);
+        if from > 0 && self.options.framing.header.is_some() {
+            return Err(Bad::Malformed);
+        }
         let frame = frame.get(from..).unwrap_or_default();
         if only_tail && from == 0 && self.options.prefix.is_empty() {
             return Err(Bad::TooLong);

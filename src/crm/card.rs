@@ -183,12 +183,7 @@ pub struct Known<'a> {
 #[must_use]
 pub fn card(known: Known<'_>, texts: &Texts) -> Card {
     let client = known.client;
-    let person = Person {
-        first_name: joined(&[&client.first_name, &client.middle_name]),
-        last_name: client.last_name.clone(),
-        phones: client.phones.clone(),
-        emails: client.emails.iter().filter(|email| !email.is_empty()).cloned().collect(),
-    };
+    let person = person(client);
 
     let mut about = vec![(CardField::ClientId, CardValue::Text(Personal::new(client.id.as_str())))];
     if let Some(category) = &client.category {
@@ -227,6 +222,21 @@ pub fn card(known: Known<'_>, texts: &Texts) -> Card {
     let who = mark_person(&person);
     let written = Written { about: digest(&[&who, &mark(&about)]), running: mark(&running), person: who, seen, visits };
     Card { person, about, running, written }
+}
+
+fn person(client: &Client) -> Person {
+    Person {
+        first_name: joined(&[&client.first_name, &client.middle_name]),
+        last_name: client.last_name.clone(),
+        phones: client.phones.clone(),
+        emails: client.emails.iter().filter(|email| !email.is_empty()).cloned().collect(),
+    }
+}
+
+/// The hash of who a client is, as [`Written::person`] keeps it: tells whether the contact has to be read before it is written.
+#[must_use]
+pub fn person_hash(client: &Client) -> String {
+    mark_person(&person(client))
 }
 
 /// Lime's type of a write-off among the transactions.

@@ -9,3 +9,4 @@ pub mod card;
 pub mod script;
 pub mod setup;
 pub mod texts;
+pub mod tokens;

@@ -296,28 +296,10 @@ impl Lanes {
         heads.filter_map(|seq| self.slots.get(seq)).map(|slot| slot.due_ms).min()
     }
 
-    /// Jobs in memory.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Nothing in memory.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
     /// Jobs whose outcome is unknown, as far as they are in memory.
     #[must_use]
     pub fn doubtful(&self) -> usize {
         self.doubtful
-    }
-
-    /// The oldest job in memory.
-    #[must_use]
-    pub fn oldest(&self) -> Option<Seq> {
-        self.slots.keys().next().copied()
     }
 }
 
@@ -391,7 +373,8 @@ mod tests {
         let mut lanes = Lanes::new(100);
         lanes.loaded_to(10);
         assert!(lanes.add_fresh(101, OrderKey(7)));
-        let mut index = |order: OrderKey, before: Seq| if order == OrderKey(7) { [40, 60].into_iter().filter(|seq| *seq < before).collect() } else { vec![] };
+        let mut index =
+            |order: OrderKey, before: Seq| if order == OrderKey(7) { [40, 60].into_iter().filter(|seq| *seq < before).collect() } else { vec![] };
         let first = lanes.take(0, Lane::Fresh, ONE_A_KEY, &mut index);
         assert_eq!(seqs(&first), [40]);
         lanes.remove(40);
@@ -426,7 +409,7 @@ mod tests {
         let (mut in_memory, mut most) = (0, 0);
         for seq in 1..=20_000 {
             in_memory += usize::from(lanes.add_fresh(seq, OrderKey(u32::try_from(seq).unwrap())));
-            most = most.max(lanes.len());
+            most = most.max(lanes.slots.len());
         }
         assert!(most <= HOT + FRESH && in_memory > 0, "{most} in memory");
         // The index still has them all; draining through it finds each once.

@@ -316,15 +316,8 @@ async fn deliver(
     mut chance: fastrand::Rng,
 ) -> Finished {
     let ended = desk.hold(jobs.clone(), lane).await;
-    let context = Context {
-        to: desk.courier.destination(),
-        now: desk.clock.stamp(),
-        settle_window,
-        backoff,
-        jobs: &jobs,
-        facts: &facts,
-        strikes: &strikes,
-    };
+    let context =
+        Context { to: desk.courier.destination(), now: desk.clock.stamp(), settle_window, backoff, jobs: &jobs, facts: &facts, strikes: &strikes };
     let mut outcome = settle(ended, &context, &mut chance);
     let records = std::mem::take(&mut outcome.records);
     if records.is_empty() {

@@ -8,9 +8,12 @@
 //! | [`wire`], [`fault`] | what an answer says, what an error means |
 //! | [`batch`], [`operating`] | fifty commands in a request, the run-time budget |
 //! | [`schema`] | the portal's names of our fields, funnel and stage |
+//! | [`auth`] | webhook or app |
+//! | [`setup`] | fields, funnel, rights |
 //! | [`record`] | what is written |
 //! | `courier`, `talk`, `contacts`, `passes`, `book`, `portal` | the conversation about a batch of jobs |
 
+pub mod auth;
 pub mod batch;
 mod book;
 mod contacts;
@@ -21,6 +24,7 @@ mod passes;
 mod portal;
 pub mod record;
 pub mod schema;
+pub mod setup;
 mod talk;
 pub mod wire;
 
