@@ -17,7 +17,7 @@ use crate::http::Answer;
 use super::wire;
 
 /// Roubles, where an adapter leaves the currency out.
-const DEFAULT_CURRENCY: &str = "RUB";
+pub(super) const DEFAULT_CURRENCY: &str = "RUB";
 
 /// Most entries taken of one list.
 const LIST_LIMIT: usize = 10_000;
@@ -95,18 +95,16 @@ pub fn client(answer: &Answer) -> Result<Client, ParseProblem> {
         first_name: wire.first_name.unwrap_or_default(),
         middle_name: wire.middle_name.unwrap_or_default(),
         birth_date: filled(wire.birth_date),
-        phones: wire.phones.unwrap_or_default().iter().filter_map(|text| Phone::parse(text.reveal())).collect(),
-        emails: wire.emails.unwrap_or_default().into_iter().filter(|text| !text.is_empty()).collect(),
+        phones: wire.phones.iter().filter_map(|text| Phone::parse(text.reveal())).collect(),
+        emails: wire.emails.into_iter().filter(|text| !text.is_empty()).collect(),
         cards: wire
             .cards
-            .unwrap_or_default()
             .into_iter()
             .map(|found| Card { id: found.id.0, uid: found.uid, active: matches!(found.state.as_deref(), None | Some("active" | "ok")) })
             .collect(),
         balances,
         relations: wire
             .relations
-            .unwrap_or_default()
             .into_iter()
             .map(|found| Relation {
                 client_id: ClientId(found.client_id.0),
@@ -211,7 +209,6 @@ fn transaction(value: serde_json::Value) -> Option<Transaction> {
         write_off_id: wire.write_off_id.and_then(|text| Uuid::parse_str(&text).ok()),
         lines: wire
             .lines
-            .unwrap_or_default()
             .into_iter()
             .map(|line| TransactionLine {
                 name: line.name.unwrap_or_default(),
@@ -258,7 +255,7 @@ mod tests {
             200,
             r#"{"server_time":"2026-05-01T12:00:00.000+05:00","id":"c-1","version":17,"category":{"id":"k","name":"Взрослый","kind":"adult"},
             "last_name":"Иванова","first_name":"Анна","middle_name":null,"birth_date":"1990-02-03","gender":"f","phones":["+7 999 123-45-67","?"],
-            "emails":["a@example.com"],"cards":[{"id":"1","uid":"AC11A1A3","state":"active"},{"id":2,"uid":"00","state":"blocked"}],
+            "emails":["a@example.com",7],"cards":[{"id":"1","uid":"AC11A1A3","state":"active"},{"id":2,"uid":"00","state":"blocked"}],
             "balances":{"deposit":120050,"bonus":30,"currency":"RUB"},"consents":{"mailing":true},"created_via":"app",
             "relations":[{"client_id":"c-2","relation_type":{"id":"r","name":"сын"},"role":"child","first_name":"Пётр","birth_date":"2018-07-09"},
                          {"client_id":"c-3","role":"godparent"}],"news":[1]}"#,

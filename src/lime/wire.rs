@@ -3,9 +3,24 @@
 //!
 //! Never: a type of this file outside `lime`; a `Debug` of people's data (these types have none).
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::domain::{CategoryKind, Personal, RelationRole, RightKind};
+
+/// What is optional and odd is as good as absent: a field that the next Lime spells otherwise must not cost the rest.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
+}
+
+/// The entries that can be read.
+fn lenient_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Array(entries) => entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect(),
+        _ => Vec::new(),
+    })
+}
 
 /// An opaque id: text by contract, a number in some adapters.
 pub(super) struct Id(pub String);
@@ -44,36 +59,36 @@ pub(super) enum Amount {
 #[derive(Deserialize)]
 pub(super) struct Client {
     pub id: Id,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub version: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub category: Option<Category>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub last_name: Option<Personal>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub first_name: Option<Personal>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub middle_name: Option<Personal>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub birth_date: Option<Personal>,
-    #[serde(default)]
-    pub phones: Option<Vec<Personal>>,
-    #[serde(default)]
-    pub emails: Option<Vec<Personal>>,
-    #[serde(default)]
-    pub cards: Option<Vec<Card>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub phones: Vec<Personal>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub emails: Vec<Personal>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub cards: Vec<Card>,
+    #[serde(default, deserialize_with = "lenient")]
     pub balances: Option<Balances>,
-    #[serde(default)]
-    pub relations: Option<Vec<Relation>>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub relations: Vec<Relation>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Category {
     pub id: Id,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub kind: Option<CategoryKind>,
 }
 
@@ -81,36 +96,36 @@ pub(super) struct Category {
 pub(super) struct Card {
     pub id: Id,
     pub uid: Personal,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub state: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Balances {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub deposit: Option<Amount>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub bonus: Option<Amount>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub currency: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Relation {
     pub client_id: Id,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub relation_type: Option<RelationType>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub role: Option<RelationRole>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub first_name: Option<Personal>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub birth_date: Option<Personal>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct RelationType {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub name: Option<String>,
 }
 
@@ -121,25 +136,25 @@ pub(super) struct Transaction {
     #[serde(rename = "type")]
     pub kind: String,
     pub occurred_at: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub service_point_id: Option<Id>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub write_off_id: Option<String>,
-    #[serde(default)]
-    pub lines: Option<Vec<Line>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub lines: Vec<Line>,
+    #[serde(default, deserialize_with = "lenient")]
     pub total: Option<Amount>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub currency: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Line {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub qty: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub amount: Option<Amount>,
 }
 
@@ -147,9 +162,9 @@ pub(super) struct Line {
 #[derive(Deserialize)]
 pub(super) struct ServicePoint {
     pub id: Id,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub kind: Option<String>,
 }
 
@@ -168,8 +183,14 @@ pub(super) struct Problem {
 #[derive(Deserialize)]
 pub(super) struct ProblemBody {
     pub code: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub retryable: Option<bool>,
+}
+
+/// `POST /write-offs:batch`: entries are read one by one, so that an odd one costs no other.
+#[derive(Deserialize)]
+pub(super) struct WriteOffReply {
+    pub results: Vec<Value>,
 }
 
 /// One entry of `results`.
@@ -177,45 +198,45 @@ pub(super) struct ProblemBody {
 pub(super) struct WriteOffResult {
     pub write_off_id: String,
     pub status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub original_status: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub code: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub transaction_id: Option<Id>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub received_at: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub client_id: Option<Id>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub right: Option<Right>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub conflict_with: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub retry_after_ms: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub charge: Option<Charge>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub service_point_name: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Right {
     pub id: Id,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub kind: Option<RightKind>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub balance_after: Option<i64>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Charge {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub quantity: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub amount: Option<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub currency: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub title: Option<String>,
 }
