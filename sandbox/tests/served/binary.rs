@@ -46,3 +46,10 @@ fn get(base: &str, path: &str, token: &str) -> String {
     stream.read_to_string(&mut answer).unwrap();
     answer
 }
+
+#[test]
+fn it_listens_to_this_machine_only() {
+    let out = Command::new(env!("CARGO_BIN_EXE_sandbox")).args(["lime", "--listen", "0.0.0.0:0"]).output().unwrap();
+    assert!(!out.status.success());
+    assert!(String::from_utf8_lossy(&out.stderr).contains("use 127.0.0.1"));
+}

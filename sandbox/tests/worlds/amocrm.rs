@@ -88,7 +88,8 @@ fn values_are_replaced_as_a_whole_null_clears_and_explicit_nulls_are_no_harm() {
     let id = add(
         &mut bench,
         "/api/v4/contacts",
-        &json!([{"name": "А", "first_name": null, "custom_fields_values": [{"field_id": null, "field_code": "PHONE", "values": [phone("+79990001122"), phone("+79990001133")]}]}]),
+        &json!([{"name": "А", "first_name": null, "custom_fields_values": [{"field_id": null, "field_code": "PHONE",
+            "values": [phone("+79990001122"), phone("+79990001133")]}]}]),
     )[0];
     let read = contact(&mut bench, id);
     let value = &read["custom_fields_values"][0]["values"][1];
@@ -143,7 +144,8 @@ fn selects_take_value_id_or_code_and_read_as_all_three() {
     let id = field(
         &mut bench,
         "contacts",
-        &json!({"type": "select", "name": "Категория", "code": "LIME_CATEGORY", "enums": [{"value": "взрослый", "sort": 1, "code": "adult"}, {"value": "ребёнок", "sort": 2}]}),
+        &json!({"type": "select", "name": "Категория", "code": "LIME_CATEGORY", "enums": [{"value": "взрослый", "sort": 1, "code": "adult"},
+            {"value": "ребёнок", "sort": 2}]}),
     );
     let card = |value: Value| json!([{"name": "А", "custom_fields_values": [{"field_id": id, "values": [value]}]}]);
     let contact_id = add(&mut bench, "/api/v4/contacts", &card(json!({"enum_code": "adult"})))[0];
