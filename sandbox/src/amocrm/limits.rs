@@ -59,7 +59,10 @@ impl Limits {
         drop_older(&mut self.refusals, now_ms, PATIENCE_MS);
         self.window.push_back(now_ms);
         self.long_window.push_back(now_ms);
-        if self.per_second.is_none_or(|limit| self.window.len() <= limit && self.long_window.len() <= limit * LONG_WINDOW_S + 1) {
+        if self
+            .per_second
+            .is_none_or(|limit| self.window.len() <= limit && self.long_window.len() <= limit.saturating_mul(LONG_WINDOW_S).saturating_add(1))
+        {
             return Admission::Admitted;
         }
         self.breaches += 1;

@@ -5,4 +5,5 @@
 mod amocrm;
 mod bitrix24;
 mod lime;
+mod robust;
 mod support;
