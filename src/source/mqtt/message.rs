@@ -114,6 +114,7 @@ pub(super) fn read(gate: &GateId, payload: &[u8], size: usize) -> Result<Message
         passage,
         device: Some(DeviceRecord { device: gate.as_str().to_owned(), record }),
         device_ms: wire.ts.as_ref().and_then(time),
+        origin: None,
     }))
 }
 
