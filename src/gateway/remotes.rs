@@ -10,6 +10,7 @@ use crate::crm::amocrm::AmoCourier;
 use crate::crm::amocrm::oauth::{self, Integration, OAuth};
 use crate::crm::bitrix24::Bitrix24Courier;
 use crate::crm::bitrix24::auth::{App, Webhook};
+use crate::crm::bitrix24::renamed::Renamed;
 use crate::crm::texts::Texts;
 use crate::crm::tokens::{Pair, TokenError, TokenStore};
 use crate::delivery::{Courier, Limit, Remote, Remotes};
@@ -95,23 +96,39 @@ pub fn crm_endpoint(config: &Config, clock: &SharedClock) -> Result<Endpoint, Se
             (transport, authorizer)
         }
         CrmKind::Bitrix24(bitrix) => match &bitrix.auth {
-            BitrixAuth::Webhook(webhook) => (transport("crm.webhook", load(webhook)?.reveal(), ca, clock)?, Arc::new(Webhook)),
-            BitrixAuth::OAuth { portal, token_server, client_id, client_secret } => {
+            BitrixAuth::Webhook(webhook) => (portal("crm.webhook", load(webhook)?, ca, clock)?, Arc::new(Webhook)),
+            BitrixAuth::OAuth { portal: address, token_server, client_id, client_secret } => {
                 let store = TokenStore::new(&config.state_dir, "bitrix24");
                 // Without a login every request is refused, and status says so.
                 let pair = store.load()?.unwrap_or(Pair { access: String::new(), refresh: String::new(), expires: 0 });
                 let server = transport("crm.token_server", token_server, ca, clock)?;
                 let app = App::new(store, pair, server, client_id.clone(), load(client_secret)?);
-                (transport("crm.portal", &format!("{portal}/rest"), ca, clock)?, Arc::new(app))
+                (portal("crm.portal", Secret::new(format!("{address}/rest")), ca, clock)?, Arc::new(app))
             }
         },
     };
     Ok(Endpoint::new(transport, authorizer))
 }
 
+/// A way to an address of the CRM, without authorisation: for `crm login`.
+///
+/// # Errors
+/// When the authority or the address cannot be used.
+pub fn crm_transport(config: &Config, url: &str, clock: &SharedClock) -> Result<Arc<dyn Transport>, SetupError> {
+    transport("crm", url, config.crm.ca.as_ref(), clock)
+}
+
 fn transport(key: &'static str, url: &str, ca: Option<&PathBuf>, clock: &SharedClock) -> Result<Arc<dyn Transport>, SetupError> {
     let tls = tls::config(ca.map(PathBuf::as_path), Arc::clone(clock))?;
     Ok(Arc::new(Client::new(url, tls).map_err(|error| SetupError::Address(key, error))?))
+}
+
+/// A Bitrix24 portal, which may be renamed while we run.
+fn portal(key: &'static str, address: Secret, ca: Option<&PathBuf>, clock: &SharedClock) -> Result<Arc<dyn Transport>, SetupError> {
+    let first = transport(key, address.reveal(), ca, clock)?;
+    let (ca, clock) = (ca.cloned(), Arc::clone(clock));
+    let connect = Box::new(move |address: &str| transport(key, address, ca.as_ref(), &clock).ok());
+    Ok(Arc::new(Renamed::new(first, address, connect)))
 }
 
 /// The CRM's courier.
