@@ -7,6 +7,7 @@
 
 mod check;
 mod config;
+mod crm;
 mod dead;
 mod journal;
 pub mod logs;
@@ -117,6 +118,8 @@ enum Command {
     Journal(journal::JournalArgs),
     /// Look at what was refused for good, send it again or give it up.
     Dead(dead::DeadArgs),
+    /// What the CRM needs: set it up, check it, log in.
+    Crm(crm::CrmArgs),
     /// Check the config as `run` would, and print every mistake.
     Check,
     /// Print an example, the JSON Schema, or what the gateway would use.
@@ -141,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Tap(args) => tap::run(&cli.global, &args),
         Command::Journal(args) => journal::run(&cli.global, &args),
         Command::Dead(args) => dead::run(&cli.global, &args),
+        Command::Crm(args) => crm::run(&cli.global, &args),
         Command::Check => check::run(&cli.global),
         Command::Config(args) => config::run(&cli.global, &args),
     }

@@ -26,7 +26,7 @@ use crate::source::{Intake, JournalIntake, mqtt as validators, serial};
 use crate::status::{Hub, Memory, mqtt as publisher};
 
 pub use notify::Manager;
-pub use remotes::SetupError;
+pub use remotes::{SetupError, crm_endpoint, crm_transport};
 
 /// Events that a slow listener of the tap may lag behind.
 const TAP_QUEUE: usize = 1024;

@@ -110,6 +110,14 @@ pub fn crm_endpoint(config: &Config, clock: &SharedClock) -> Result<Endpoint, Se
     Ok(Endpoint::new(transport, authorizer))
 }
 
+/// A way to an address of the CRM, without authorisation: for `crm login`.
+///
+/// # Errors
+/// When the authority or the address cannot be used.
+pub fn crm_transport(config: &Config, url: &str, clock: &SharedClock) -> Result<Arc<dyn Transport>, SetupError> {
+    transport("crm", url, config.crm.ca.as_ref(), clock)
+}
+
 fn transport(key: &'static str, url: &str, ca: Option<&PathBuf>, clock: &SharedClock) -> Result<Arc<dyn Transport>, SetupError> {
     let tls = tls::config(ca.map(PathBuf::as_path), Arc::clone(clock))?;
     Ok(Arc::new(Client::new(url, tls).map_err(|error| SetupError::Address(key, error))?))

@@ -1,6 +1,6 @@
 //! Validators that publish the gateway's own JSON to a topic.
 //!
-//! Many messages are on their way to the disk at once, so that they share its syncs; each is acknowledged when its own pass is durable. When the journal
+//! Many messages are on their way to the disk at once, so that they share its syncs; each is acknowledged when its own pass is durable, in the order in which they came. When the journal
 //! refuses, nothing is acknowledged and nothing new is taken: what was refused is tried again in its order, one at a time until one gets through, and the
 //! broker keeps the rest.
 //!
