@@ -34,9 +34,9 @@ impl Address {
         if authority.as_str().contains('@') {
             return Err(Bad::UserInfo);
         }
-        let port_ok = authority.port().is_none() || authority.port_u16().is_some_and(|port| port > 0);
-        let dangling = authority.as_str().ends_with(':');
-        if authority.host().is_empty() || !port_ok || dangling || uri.query().is_some() || text.contains('#') {
+        let after_host = authority.as_str().strip_prefix(authority.host()).ok_or(Bad::Form)?;
+        let port_ok = after_host.is_empty() || authority.port_u16().is_some_and(|port| port > 0);
+        if authority.host().is_empty() || !port_ok || uri.query().is_some() || text.contains('#') {
             return Err(Bad::Form);
         }
         Ok(Self {

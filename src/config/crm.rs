@@ -201,7 +201,7 @@ fn stage(at: Option<&At<raw::Stage>>, default: StageRef, key: &'static str, chec
 fn exclusive<T>(first: (&'static str, &Range<usize>), second: (&'static str, &Range<usize>), checker: &mut Checker<'_>) -> Option<T> {
     let (first, second) = if first.1.start <= second.1.start { (first, second) } else { (second, first) };
     let message = text::EITHER_OR.with("first", first.0).with("second", second.0);
-    checker.mistakes.error(Code::CONFLICT, message, second.1, text::ALSO_HERE).also(first.1, text::FIRST_HERE);
+    checker.mistakes.error(Code::CONFLICT, message, second.1, text::ALSO_HERE).also(first.1, text::ONE_HERE);
     None
 }
 

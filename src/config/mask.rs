@@ -17,7 +17,7 @@ pub(super) fn masked(text: &str, document: &DeTable<'_>) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for span in spans {
         for byte in bytes.get_mut(span).into_iter().flatten() {
-            if !matches!(byte, b'\n' | b'\r' | b'"' | b'\'') {
+            if !matches!(byte, b'\n' | b'\r' | b' ' | b'\t' | b'"' | b'\'') {
                 *byte = b'*';
             }
         }

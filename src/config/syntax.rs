@@ -43,11 +43,12 @@ pub(super) fn note(errors: &[toml::de::Error], text_length: usize, mistakes: &mu
         let span = error.span().unwrap_or(text_length..text_length);
         let message = error.message();
         let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+        let what = if what.starts_with("invalid") && what.ends_with("string") { "invalid string" } else { what };
         let what: Value = PHRASES.iter().find(|(theirs, _)| *theirs == what).map_or_else(|| what.into(), |(_, ours)| (*ours).into());
         // Of what the parser would have liked, the literals say something to people: a quote, a bracket.
-        let literals: Vec<&str> = expected.split(", ").filter(|one| one.starts_with('`')).collect();
+        let literals: Vec<&str> = expected.split(", ").filter(|one| ["`\"`", "`'`", "`]`", "`}`", "`=`", "`,`"].contains(one)).collect();
         let message = words::SYNTAX.with("what", what);
-        if literals.is_empty() || literals.len() > 4 {
+        if literals.is_empty() {
             mistakes.error(Code::SYNTAX, message, &span, words::SYNTAX_HERE);
         } else {
             mistakes.error(Code::SYNTAX, message, &span, words::SYNTAX_EXPECTED.with("expected", literals.join(", ")));

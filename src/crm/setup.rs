@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::config::Language;
-use crate::http::{Answer, Failure, Request, Transport};
+use crate::http::{Answer, Endpoint, Failure, RenewError, Request, Standing};
 
 /// Plan only, or also create what is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,35 +259,40 @@ const GAP: Duration = Duration::from_millis(500);
 /// A CRM that asks for patience is given this much at most, this often.
 const PATIENCE: (Duration, u32) = (Duration::from_secs(60), 5);
 
-/// Does a dialogue's I/O. Reading is tried again when it was slowed down; everything else that fails ends it, for a further run goes on from there.
+/// Does a dialogue's I/O. A request is repeated when the CRM asked for patience, and once after the authorisation was renewed; whatever else fails ends
+/// it, for a further run goes on from there.
 ///
 /// # Errors
 /// As the dialogue says, or when the CRM cannot be reached.
-pub async fn drive(transport: &dyn Transport, dialogue: &mut dyn Dialogue) -> Result<Plan, SetupError> {
+pub async fn drive(endpoint: &Endpoint, dialogue: &mut dyn Dialogue) -> Result<Plan, SetupError> {
     let mut step = dialogue.next(None);
-    let mut slowed = 0;
+    let (mut slowed, mut renewed) = (0, false);
     loop {
         let request = match step {
             Ask::Done(plan) => return Ok(plan),
             Ask::Failed(error) => return Err(error),
             Ask::Call(request) => request,
         };
-        let answer = match transport.send(request.clone()).await {
+        let answer = match endpoint.exchange(request.clone()).await {
             Ok(answer) => answer,
             Err(Failure::NotSent(why) | Failure::Unknown(why)) => return Err(SetupError::NotReached(why)),
         };
+        if endpoint.standing(&answer) == Standing::Expired && !renewed {
+            renewed = true;
+            match endpoint.renew().await {
+                Ok(()) => step = Ask::Call(request),
+                Err(RenewError::Later(why)) => return Err(SetupError::NotReached(why)),
+                Err(RenewError::Person(_)) => return Err(SetupError::Auth { request: request.label, status: answer.status.as_u16() }),
+            }
+            continue;
+        }
         if matches!(answer.status.as_u16(), 429 | 503) && slowed < PATIENCE.1 {
             slowed += 1;
-            tokio::time::sleep(wait_asked(&answer).min(PATIENCE.0)).await;
+            tokio::time::sleep(answer.retry_after().unwrap_or(GAP * 4).min(PATIENCE.0)).await;
             step = Ask::Call(request);
             continue;
         }
         tokio::time::sleep(GAP).await;
         step = dialogue.next(Some(&answer));
     }
-}
-
-fn wait_asked(answer: &Answer) -> Duration {
-    let asked = answer.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok());
-    Duration::from_secs(asked.unwrap_or(2))
 }

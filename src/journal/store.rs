@@ -78,6 +78,21 @@ pub struct JournalStat {
     pub failing: Option<String>,
     /// The index is being rebuilt, or was lost and rebuilt since the start.
     pub index: String,
+    /// Bytes of facts and dead letters that somebody still waits for, estimated by count.
+    #[serde(default)]
+    pub unsettled_bytes: u64,
+    /// Unsettled facts take 80 % of the budget or more: passes will be refused when it is full.
+    #[serde(default)]
+    pub nearly_full: bool,
+    /// Writes and syncs that the disk refused since the start.
+    #[serde(default)]
+    pub write_failures: u64,
+    /// Bytes that were cut off the log's end at the start: a commit that the power interrupted.
+    #[serde(default)]
+    pub torn_bytes: u64,
+    /// Jobs that cannot be delivered any more, for their records are damaged.
+    #[serde(default)]
+    pub lost_jobs: u64,
 }
 
 /// The journal, to those who use it. The reads see durable records only.

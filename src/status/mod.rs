@@ -4,7 +4,16 @@
 //! state that is better than the truth.
 
 mod hub;
+pub mod mqtt;
+mod problem;
+mod problem_box;
+mod problem_destinations;
+mod problem_gates;
+mod problem_memory;
 mod snapshot;
 
 pub use hub::Hub;
+pub(crate) use problem::wall_text;
+pub use problem::{Code, Problem, Severity, Texts, problems, worst};
+pub use problem_memory::Memory;
 pub use snapshot::{ClockState, DestinationState, GateState, Link, MqttState, Report, Snapshot};

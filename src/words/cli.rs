@@ -26,8 +26,8 @@ super::words! {
     PROBLEMS: "Неполадки", "Problems";
     NO_PROBLEMS: "Неполадок нет.", "No problems.";
     HIDDEN: "и ещё {n} {n#следствие|следствия|следствий} того же", "and {n} {n#consequence|consequences} of the same";
-    ALL_STORED: "Сохранены все прочитанные проходы: {n}.", "All {n} {n#pass|passes} read so far are stored.";
-    BROKER: "Брокер MQTT", "MQTT broker";
+    STORED_PASSES: "Сохранено: {n} {n#проход|прохода|проходов}.", "Stored: {n} {n#pass|passes}.";
+    BROKER_LINE: "Брокер MQTT: {state}", "MQTT broker: {state}";
     JOURNAL_LINE: "Журнал: {bytes} из {budget} МиБ, {segments} {segments#сегмент|сегмента|сегментов}", "Journal: {bytes} of {budget} MiB, {segments} {segments#segment|segments}";
     CLOCK_SYNCED: "Часы сверены", "Clock synchronised";
     CLOCK_UNSYNCED: "Часы не сверены", "Clock not synchronised";

@@ -39,7 +39,7 @@ super::words! {
     DID_YOU_MEAN: "возможно, имелось в виду `{key}`", "did you mean `{key}`?";
     BELONGS_TO: "ключ `{key}` пишется в {place}", "`{key}` belongs in {place}";
     KNOWN_KEYS: "здесь можно: {keys}", "known here: {keys}";
-    TOP_OF_FILE: "начале файла, до первой таблицы", "the top of the file, before the first table";
+    TOP_OF_FILE: "начале файла, до первой таблицы", "the first lines of the file, before any table";
 
     // C-004: missing keys.
     MISSING_KEY: "в {place} не хватает ключа `{key}`", "{place} lacks the key `{key}`";
@@ -127,7 +127,8 @@ super::words! {
     NO_BROKER_HELP: "добавьте [mqtt] и url = \"mqtt://127.0.0.1:1883\"", "add [mqtt] with url = \"mqtt://127.0.0.1:1883\"";
     EITHER_OR: "`{first}` и `{second}` вместе не пишут", "`{first}` and `{second}` exclude each other";
     ONE_OF: "в {place} нужно одно из двух: `{first}` или `{second}`", "{place} needs one of `{first}` and `{second}`";
-    ALSO_HERE: "а здесь другое", "and the other one here";
+    ONE_HERE: "одно здесь", "one of them here";
+    ALSO_HERE: "другое здесь", "the other one here";
     DOES_NOT_APPLY: "ключ `{key}` не действует, когда {why}", "`{key}` means nothing when {why}";
     REMOVE_IT: "удалите его", "remove it";
     CAP_BELOW_BASE: "`backoff_cap` меньше, чем `backoff_base`", "`backoff_cap` is below `backoff_base`";

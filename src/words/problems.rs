@@ -1,5 +1,74 @@
 //! What a problem is, and what to do about it.
 
 super::words! {
+    // Gates.
+    READER_DOWN: "вход {gate}: порт {port} не открывается: {why}.", "gate {gate}: the port {port} does not open: {why}.";
+    GATE_TOPIC_DOWN: "вход {gate}: топик {topic} сейчас не читается.", "gate {gate}: the topic {topic} cannot be read now.";
+    NOT_THIS_READER: "вход {gate}: данные идут, но за последнее время ни один из {n} {n#кадра|кадров|кадров} не похож на {reader}.",
+        "gate {gate}: data comes, but lately none of {n} {n#frame|frames} looks like {reader}.";
+    SILENT: "вход {gate}: нет данных {t}, а на соседних входах за это время {n} {n#проход|прохода|проходов}.",
+        "gate {gate}: no bytes for {t}, while the other gates took {n} {n#pass|passes}.";
+    BAD_FRAMES: "вход {gate}: за последнее время {n} {n#испорченный кадр|испорченных кадра|испорченных кадров} на {m} {m#проход|прохода|проходов}.",
+        "gate {gate}: lately {n} damaged {n#frame|frames} to {m} {m#pass|passes}.";
+    CHECK_CABLE: "Проверьте кабель USB и питание считывателя; limegate check покажет имя порта.", "Check the USB plug and the reader's power; limegate check shows the port's name.";
+    CHECK_POWER: "Проверьте питание и штекер USB; поднесите карту и посмотрите limegate tap.", "Check power and the USB plug; present a card and watch limegate tap.";
+    CHECK_READER: "Проверьте reader и baud этого входа в файле настроек.", "Check reader and baud of this gate in the config.";
+    CHECK_LINE: "Проверьте кабель, общий провод и скорость линии.", "Check the cable, the ground wire and the line speed.";
+
+    // Journal, clock, config.
+    JOURNAL_FAILING: "Диск не принимает записи: {why}. Новые проходы не подтверждаются.", "The disk refuses to store: {why}. New passes are not acknowledged.";
+    JOURNAL_FULL: "Журнал заполнен неотправленными проходами. Новые проходы не принимаются.", "The journal is full of undelivered passes. New passes are refused.";
+    JOURNAL_FILLING: "Неотправленные проходы занимают {percent} % места журнала.", "Undelivered passes take {percent} % of the journal's room.";
+    JOURNAL_DAMAGED: "В журнале {n} {n#испорченная запись|испорченные записи|испорченных записей}; {n#она отложена|они отложены|они отложены}.",
+        "{n} damaged {n#record|records} in the journal {n#was|were} put aside.";
+    INDEX_REBUILT: "Индекс журнала восстанавливается или был восстановлен: {state}. Проходы целы.", "The journal's index is being rebuilt, or was: {state}. The passes are whole.";
+    CHECK_DISK: "Проверьте диск: df, dmesg. Карту памяти с ошибками замените; журнал скопируйте целиком.", "Check the disk: df, dmesg. Replace a failing card; copy the journal as a whole.";
+    FREE_JOURNAL: "Восстановите связь с адресатом или увеличьте [journal] budget.", "Bring the destination back, or raise [journal] budget.";
+    VERIFY_JOURNAL: "Посмотрите limegate journal verify и сообщите в поддержку.", "See limegate journal verify and tell your support.";
+    CLOCK_WRONG: "Часы показывают {at}: это неверно. Время проходов исправится после синхронизации.", "The clock shows {at}, which is wrong. The passes' times are corrected once it is synchronised.";
+    CLOCK_UNSYNCED: "Часы ещё не сверены после включения. Время проходов исправится после синхронизации.", "The clock is not synchronised since power-up. The passes' times are corrected once it is.";
+    CLOCK_LOST: "Часы больше не сверяются с сетью.", "The clock is no longer synchronised.";
+    CHECK_TIME: "Проверьте доступ к серверу времени: timedatectl timesync-status.", "Check the way to the time server: timedatectl timesync-status.";
+    CONFIG: "Файл настроек на диске не применён: {why}. Работает прежний.", "The config file on disk is not applied: {why}. The previous one goes on.";
+    RUN_CHECK: "limegate check покажет ошибки.", "limegate check shows the mistakes.";
+
+    // Destinations.
+    AUTH: "{to}: доступ отклонён, токен недействителен. {n} {n#проход сохранён|прохода сохранены|проходов сохранены}.",
+        "{to}: access is refused, the token is not valid. {n} {n#pass is|passes are} kept.";
+    ACCESS: "{to}: не хватает прав ({code}). {n} {n#проход сохранён|прохода сохранены|проходов сохранены}.", "{to}: rights are missing ({code}). {n} {n#pass is|passes are} kept.";
+    NO_STAGE: "{to}: воронка или этап из настроек не найдены ({code}). {n} {n#проход сохранён|прохода сохранены|проходов сохранены}.",
+        "{to}: the pipeline or stage of the config is not found ({code}). {n} {n#pass is|passes are} kept.";
+    NO_FIELD: "{to}: не хватает поля ({code}). {n} {n#проход сохранён|прохода сохранены|проходов сохранены}.", "{to}: a field is missing ({code}). {n} {n#pass is|passes are} kept.";
+    SETUP: "{to}: настройка не завершена ({code}). {n} {n#проход сохранён|прохода сохранены|проходов сохранены}.", "{to}: the set-up is not complete ({code}). {n} {n#pass is|passes are} kept.";
+    DEAD_LETTERS: "{to}: {n} {n#проход отклонён и ждёт|прохода отклонены и ждут|проходов отклонены и ждут} человека.", "{to}: {n} {n#pass was|passes were} refused and {n#needs|need} a person.";
+    DOUBTFUL: "{to}: для {n} {n#прохода|проходов|проходов} пока неизвестно, дошли ли они; это выясняется.", "{to}: whether {n} {n#pass|passes} arrived is not known yet; it is being found out.";
+    BACKLOG: "{to}: отправляются накопленные проходы, {n} {n#ждёт|ждут|ждут}, старейшему {t}.", "{to}: a backlog is being delivered, {n} waiting, the oldest for {t}.";
+    NO_NETWORK: "Сети нет: ни один адресат не отвечает. {n} {n#проход сохранён|прохода сохранены|проходов сохранены}, ничего не потеряно.",
+        "No network: nothing outside can be reached. {n} {n#pass is|passes are} kept; nothing is lost.";
+    NO_DNS: "{to}: имя сервера не находится. {n} {n#проход сохранён|прохода сохранены|проходов сохранены}, ничего не потеряно.",
+        "{to}: the server's name does not resolve. {n} {n#pass is|passes are} kept; nothing is lost.";
+    UNREACHABLE: "{to}: нет связи. {n} {n#проход сохранён|прохода сохранены|проходов сохранены}, ничего не потеряно.",
+        "{to}: cannot be reached. {n} {n#pass is|passes are} kept; nothing is lost.";
+    BAD_TLS: "{to}: сертификат сервера не принят. Ничего не отправлено. {n} {n#проход сохранён|прохода сохранены|проходов сохранены}.",
+        "{to}: the server's certificate is not accepted. Nothing was sent. {n} {n#pass is|passes are} kept.";
+    LIMITED: "{to}: просит подождать ещё {t}.", "{to}: asks us to wait for another {t}.";
+    LIMITED_NOW: "{to}: просит слать реже ({code}). {n} {n#проход ждёт|прохода ждут|проходов ждут}.", "{to}: asks us to slow down ({code}). {n} {n#pass is|passes are} waiting.";
+    FAILING: "{to}: отвечает ошибкой ({code}). {n} {n#проход сохранён|прохода сохранены|проходов сохранены}, ничего не потеряно.",
+        "{to}: answers with an error ({code}). {n} {n#pass is|passes are} kept; nothing is lost.";
+    NO_ANSWER: "{to}: ответы не приходят или обрываются ({code}). {n} {n#проход сохранён|прохода сохранены|проходов сохранены}, ничего не потеряно.",
+        "{to}: answers do not come or break off ({code}). {n} {n#pass is|passes are} kept; nothing is lost.";
+    NO_BROKER: "Брокер MQTT недоступен: {why}.", "The MQTT broker cannot be reached: {why}.";
+    RENEW_TOKEN: "Выпустите новый токен и положите его в файл секрета; для OAuth: limegate crm login.", "Make a new token and put it into the secret's file; with OAuth: limegate crm login.";
+    GIVE_ACCESS: "Дайте интеграции недостающие права; подробности: limegate crm check.", "Give the integration the rights it lacks; details: limegate crm check.";
+    RUN_SETUP: "limegate crm check скажет, чего не хватает; limegate crm setup --dry-run покажет, что будет создано.",
+        "limegate crm check says what is missing; limegate crm setup --dry-run shows what would be created.";
+    RUN_CRM_CHECK: "limegate crm check скажет, чего не хватает.", "limegate crm check says what is missing.";
+    LIST_DEAD: "limegate dead list; устраните причину, затем limegate dead retry.", "limegate dead list; mend the cause, then limegate dead retry.";
+    CHECK_DNS: "Проверьте интернет и DNS на входе.", "Check the internet connection and DNS.";
+    CHECK_NETWORK: "Проверьте сетевой кабель, роутер и интернет.", "Check the network cable, the router and the internet connection.";
+    CHECK_TLS: "Проверьте часы устройства и сертификат сервера (ключ ca в настройках).", "Check the box's clock and the server's certificate (the key ca in the config).";
+    CHECK_BROKER: "Проверьте, работает ли брокер, и раздел [mqtt] настроек.", "Check that the broker runs, and [mqtt] in the config.";
+    WAIT_FOR_IT: "Ничего делать не нужно: отправка повторяется сама. Если долго не проходит, сообщите владельцу сервера.",
+        "Nothing to do: deliveries are repeated. If it lasts, tell whoever runs the server.";
     NOTHING_TO_DO: "Ничего делать не нужно.", "Nothing to do.";
 }

@@ -70,6 +70,12 @@ enum Piece<'a> {
 }
 
 impl Word {
+    /// The text in a language, for a word without placeholders.
+    #[must_use]
+    pub fn text(&self, language: Language) -> String {
+        self.template(language).to_owned()
+    }
+
     /// For the tables of words only.
     #[must_use]
     pub const fn new(name: &'static str, ru: &'static str, en: &'static str) -> Self {
@@ -197,16 +203,13 @@ fn pieces(template: &'static str) -> impl Iterator<Item = Piece<'static>> {
             rest = rest.get(plain.len()..).unwrap_or_default();
             return Some(Piece::Plain(plain));
         }
-        let Some((inside, after)) = after.split_once('}') else {
-            return Some(Piece::Plain(std::mem::take(&mut rest)));
+        // A brace before a space begins an example of TOML, `{ file = ... }`, and no placeholder.
+        let placeholder = if after.starts_with(' ') { None } else { after.split_once('}') };
+        let Some((inside, after)) = placeholder else {
+            rest = after;
+            return Some(Piece::Plain("{"));
         };
         rest = after;
-        // A literal brace pair such as `{ file = ... }` is an example of TOML and no placeholder.
-        if inside.starts_with(' ') {
-            let whole = template.len() - after.len();
-            let from = whole - inside.len() - 2;
-            return Some(Piece::Plain(template.get(from..whole).unwrap_or_default()));
-        }
         Some(match inside.split_once('#') {
             Some((name, forms)) => Piece::Value { name, forms: Some(forms) },
             None => Piece::Value { name: inside, forms: None },
@@ -232,8 +235,8 @@ mod tests {
 
     #[test]
     fn braces_of_toml_examples_stay_and_missing_values_show() {
-        const HINT: Word = Word::new("HINT", "{key} = { file = \"x\" } {", "{key} = { file = \"x\" } {");
-        assert_eq!(HINT.with("key", "token").text(Language::En), "token = { file = \"x\" } {");
-        assert_eq!(Phrase::from(HINT).text(Language::En), "{key} = { file = \"x\" } {");
+        const HINT: Word = Word::new("HINT", "{key} = { file = \"{name}\" } {", "{key} = { file = \"{name}\" } {");
+        assert_eq!(HINT.with("key", "token").with("name", "x").text(Language::En), "token = { file = \"x\" } {");
+        assert_eq!(HINT.with("name", "x").text(Language::En), "{key} = { file = \"x\" } {");
     }
 }

@@ -43,6 +43,8 @@ impl Right {
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     hash: String,
+    medium: String,
+    point: String,
     result: Value,
     pub(super) received: u64,
     conflicts: u64,
@@ -56,6 +58,7 @@ impl Stored {
 
     pub(super) fn state(&self) -> Value {
         json!({
+            "medium": self.medium, "service_point_id": self.point,
             "status": self.status(), "code": self.result.get("code"), "client_id": self.result.get("client_id"), "transaction_id": self.result.get("transaction_id"),
             "received": self.received, "applied": self.transactions, "id_conflicts": self.conflicts,
         })
@@ -143,7 +146,8 @@ impl Lime {
             map.insert("service_point_name".to_owned(), json!(self.service_point(parsed.point).map(|point| &point.name)));
         }
         let transactions = u64::try_from(self.transactions.len() - before).unwrap_or(u64::MAX);
-        self.write_offs.insert(id.to_owned(), Stored { hash, result: result.clone(), received: 1, conflicts: 0, transactions });
+        let (medium, point) = (parsed.medium.1.clone(), parsed.point.to_owned());
+        self.write_offs.insert(id.to_owned(), Stored { hash, medium, point, result: result.clone(), received: 1, conflicts: 0, transactions });
         result
     }
 

@@ -1,1 +1,26 @@
-//! amoCRM (Kommo), REST API v4.
+//! amoCRM (Kommo), REST API v4: contacts and leads of guests' passes.
+//!
+//! What the API forces on us, and what this folder does about it: it has no idempotency key, so every lead carries the pass's id in a field and is
+//! looked for by it when an answer was lost ([`courier`]); a batch is refused as a whole, so bad items are taken out of it ([`write`]); an unknown id or
+//! an empty list is 204 without a body ([`wire`]); a search hits any field, so every hit is verified ([`contact`]). Fields are addressed by id, found by
+//! our own codes ([`schema`]).
+//!
+//! Never: a lead created again while its first creation is in doubt; a stranger's contact taken for a guest's; a contact's phone dropped; a token or
+//! a person's data in a reason, a label or a ledger key.
+
+pub mod contact;
+pub mod courier;
+mod deliver;
+mod desk;
+pub mod errors;
+pub mod lead;
+pub mod ledger;
+pub mod oauth;
+pub mod schema;
+mod search;
+pub mod setup;
+pub mod value;
+pub mod wire;
+mod write;
+
+pub use courier::AmoCourier;

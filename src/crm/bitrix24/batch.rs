@@ -138,7 +138,8 @@ fn key(n: usize) -> String {
     format!("c{:04}", n + 1)
 }
 
-/// Calls `emit` with each leaf and its bracketed name, as PHP reads it. What has no leaf (an empty list, null) is an empty text.
+/// Calls `emit` with each leaf and its bracketed name, as PHP reads it. An empty list or null is an empty text, which clears a value; an empty object is
+/// nothing.
 fn flatten(name: &str, value: &Value, emit: &mut impl FnMut(&str, &str)) {
     let inside = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}[{key}]") };
     match value {
@@ -148,7 +149,8 @@ fn flatten(name: &str, value: &Value, emit: &mut impl FnMut(&str, &str)) {
         Value::String(text) => emit(name, text),
         Value::Bool(yes) => emit(name, if *yes { "Y" } else { "N" }),
         Value::Number(number) => emit(name, &number.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => emit(name, ""),
+        Value::Null | Value::Array(_) => emit(name, ""),
+        Value::Object(_) => {}
     }
 }
 
@@ -161,6 +163,13 @@ fn neutral(text: &str) -> String {
         let refers = c == '$' && WORDS.iter().any(|word| rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)));
         out.push(if refers { '＄' } else { c });
     }
+    out
+}
+
+/// A text percent-encoded, as a value of a form.
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    percent(&mut out, text, b"");
     out
 }
 

@@ -20,10 +20,16 @@ pub struct Halt {
 }
 
 impl Halt {
-    /// A halt without a named time.
+    /// A halt without a named time: the job may be at fault, and backs off.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), after: None }
+    }
+
+    /// A halt until a person has done something at the portal: no job is at fault.
+    #[must_use]
+    pub fn person(reason: impl Into<String>) -> Self {
+        Self::after(reason, Duration::from_secs(30))
     }
 
     /// A halt until a named time.
@@ -56,6 +62,13 @@ impl Book {
     #[must_use]
     pub fn is_open(&self, job: Seq) -> bool {
         matches!(self.verdicts.get(&job), Some(None))
+    }
+
+    /// The job was decided on and has to try again.
+    #[must_use]
+    pub fn waits(&self, job: Seq) -> bool {
+        let verdict = self.verdicts.get(&job).and_then(Option::as_ref);
+        matches!(verdict, Some(Verdict::Retry { .. } | Verdict::Doubtful | Verdict::NotFound))
     }
 
     /// Decides on a job. The first decision stays.

@@ -54,6 +54,24 @@ pub enum Lime {
     Known(Box<Client>, Vec<Transaction>),
 }
 
+/// Whose a contact is: by its origin, which may be another program's, and by our field.
+struct Holder {
+    originator: String,
+    origin: String,
+    client: String,
+}
+
+impl Holder {
+    fn is(&self, client: &ClientId) -> bool {
+        self.client == client.as_str() || (self.originator == ORIGINATOR && self.origin == record::contact_origin(client))
+    }
+
+    /// No client of Lime's has it yet.
+    fn is_nobody(&self) -> bool {
+        self.client.is_empty() && (self.originator != ORIGINATOR || self.origin.is_empty())
+    }
+}
+
 impl Talk {
     /// Finds the contact of each guest that we do not know.
     pub(super) async fn find_contacts(&mut self) -> Result<(), Halt> {
@@ -144,27 +162,28 @@ impl Talk {
         let mut ids: Vec<u64> = hits.iter().flat_map(|(_, ids)| ids.iter().copied()).collect();
         ids.sort_unstable();
         ids.dedup();
-        let origins = self.origins_of(&ids).await?;
+        let holders = self.holders_of(&ids).await?;
         for (client, mut ids) in hits {
-            let ours = record::contact_origin(&client);
             ids.sort_unstable();
             let taken = |id: &u64| self.guests.values().any(|guest| guest.contact == Some(*id));
-            let free = |id: &&u64| !taken(id) && origins.get(id).is_some_and(|(originator, origin)| originator != ORIGINATOR || origin.is_empty());
-            let same = ids.iter().find(|id| origins.get(id).is_some_and(|(originator, origin)| originator == ORIGINATOR && *origin == ours));
-            if let Some(id) = same.or_else(|| ids.iter().find(free)).copied() {
-                let unclaimed = origins.get(&id).is_some_and(|(originator, _)| originator.is_empty() || originator == ORIGINATOR);
-                self.found(&client, id, unclaimed);
+            let ours = ids.iter().find(|id| holders.get(id).is_some_and(|holder| holder.is(&client)));
+            // Another conversation may be about to make it its own client's.
+            let free = |id: &&u64| !taken(id) && holders.get(id).is_some_and(Holder::is_nobody) && self.claims.claim(**id, &client);
+            if let Some(id) = ours.or_else(|| ids.iter().find(free)).copied() {
+                let without_origin = holders.get(&id).is_some_and(|holder| holder.origin.is_empty());
+                self.found(&client, id, without_origin);
             }
         }
         Ok(())
     }
 
-    /// Originator and origin of contacts that are there.
-    async fn origins_of(&mut self, ids: &[u64]) -> Result<BTreeMap<u64, (String, String)>, Halt> {
+    /// Whose the contacts are that are there.
+    async fn holders_of(&mut self, ids: &[u64]) -> Result<BTreeMap<u64, Holder>, Halt> {
+        let key = self.schema.contact.get(CardField::ClientId.code()).cloned().unwrap_or_default();
         let commands: Vec<Command> = ids
             .chunks(PAGE)
             .map(|ids| {
-                let select = ["id", "originatorId", "originId"];
+                let select = ["id", "originatorId", "originId", key.as_str()];
                 Command::new("crm.item.list", json!({ "entityTypeId": CONTACT, "filter": { "@id": ids }, "select": select, "start": -1 }))
             })
             .collect();
@@ -172,7 +191,7 @@ impl Talk {
         for outcome in self.portal.ask(&commands).await? {
             for (id, row) in item_rows(done(outcome)?) {
                 let text = |key: &str| row.get(key).and_then(wire::text).unwrap_or_default();
-                found.insert(id, (text("originatorId"), text("originId")));
+                found.insert(id, Holder { originator: text("originatorId"), origin: text("originId"), client: text(&key) });
             }
         }
         Ok(found)
@@ -223,7 +242,8 @@ impl Talk {
         let stale = self.guests_where(|talk, client, guest| {
             let fresh = talk.fresh_write_offs(client);
             let covered = |write_off: &&WriteOff| guest.before.as_ref().is_some_and(|before| before.covers(write_off));
-            !fresh.is_empty() && !(guest.contact.is_some() && fresh.iter().all(covered))
+            let done = guest.contact.is_some() && fresh.iter().all(covered);
+            !fresh.is_empty() && !done
         });
         self.ask_lime(&stale).await?;
         let known = |talk: &Self, client: &ClientId| matches!(talk.guests.get(client).map(|guest| &guest.lime), Some(Lime::Known(..)));
@@ -398,7 +418,7 @@ impl Talk {
                     Class::Refused | Class::Gone | Class::Stale if with_emails => again.push(client.clone()),
                     Class::Stale => {
                         self.book.learn(schema::ledger_key(&self.settings.passes), None);
-                        self.decide_guest(client, &Halt::new("setup/field"));
+                        self.decide_guest(client, &Halt::person("setup/field"));
                     }
                     Class::Refused | Class::Gone => {
                         let verdict = Verdict::Dead { reason: "refused/contact".to_owned(), answer: command.unsaid(&fault.show()) };
@@ -425,7 +445,7 @@ impl Talk {
     pub(super) fn forget(&mut self, client: &ClientId) {
         self.book.learn(contact_key(client), None);
         self.book.learn(card_key(client), None);
-        self.decide_guest(client, &Halt::new("crm/contact_gone"));
+        self.decide_guest(client, &Halt::after("crm/contact_gone", std::time::Duration::from_secs(1)));
     }
 
     fn decide_guest(&mut self, client: &ClientId, halt: &Halt) {

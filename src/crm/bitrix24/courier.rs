@@ -1,23 +1,29 @@
 //! Bitrix24's side of delivery.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::operating::Operating;
-use super::talk::{Opening, Settings};
+use super::fault::{self, Class};
+use super::talk::{Opening, Settings, Shared};
+use super::wire::Fault;
 use crate::config::{Bitrix24, Language};
 use crate::crm::script::Talk;
 use crate::crm::texts::Texts;
-use crate::delivery::{Conversation, Courier, Job, Ledger};
+use crate::delivery::{Conversation, Courier, Host, Job, Ledger};
+use crate::http::Answer;
 use crate::journal::Destination;
 
 /// Most jobs in a batch: five requests' worth of creates.
 const BATCH: usize = 250;
 
+/// An answer that says nothing but an error is shorter than this.
+const SHORT: usize = 512;
+
 /// Takes write-offs to Bitrix24.
 #[derive(Debug)]
 pub struct Bitrix24Courier {
     settings: Arc<Settings>,
-    budget: Arc<Mutex<Operating>>,
+    shared: Arc<Shared>,
 }
 
 impl Bitrix24Courier {
@@ -25,7 +31,7 @@ impl Bitrix24Courier {
     #[must_use]
     pub fn new(config: &Bitrix24, language: Language, zone: jiff::tz::TimeZone) -> Self {
         let settings = Settings { passes: config.passes.clone(), texts: Texts::new(language, zone) };
-        Self { settings: Arc::new(settings), budget: Arc::default() }
+        Self { settings: Arc::new(settings), shared: Arc::default() }
     }
 }
 
@@ -38,8 +44,19 @@ impl Courier for Bitrix24Courier {
         BATCH
     }
 
+    fn limited(&self, host: Host, answer: &Answer) -> Option<Duration> {
+        // Refusals by rate come as 503, and a proxy may change the status: the code decides, and is looked for where an error may be.
+        if host != Host::Crm || (answer.status.is_success() && answer.body.len() > SHORT) {
+            return None;
+        }
+        match fault::classify(&Fault::read(&answer.json()?)?, None) {
+            Class::Busy { after, .. } => Some(after),
+            _ => None,
+        }
+    }
+
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
-        let opening = Opening::new(Arc::clone(&self.settings), Arc::clone(&self.budget), batch, ledger, now_wall_ms);
+        let opening = Opening::new(Arc::clone(&self.settings), Arc::clone(&self.shared), batch, ledger, now_wall_ms);
         Box::new(Talk::new(|line| opening.hold(line)))
     }
 }

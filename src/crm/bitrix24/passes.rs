@@ -3,6 +3,7 @@
 //! Never: a line or deal written for a job in doubt; a line written before the deal beside it is there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ impl Talk {
             if let Some(task) = self.tasks.get(at)
                 && task.write_off.client_id.as_ref().is_some_and(|client| waiting.contains(client))
             {
-                self.book.decide(task.seq, Halt::new("crm/order"));
+                self.book.decide(task.seq, Halt::after("crm/order", Duration::ZERO));
             }
         }
         Ok(())
@@ -177,8 +178,8 @@ impl Talk {
     }
 
     async fn create_deal_chunk(&mut self, chunk: &[usize]) -> Result<Vec<usize>, Halt> {
-        let Some(funnel) = self.schema.funnel.clone() else { return Err(Halt::new("setup/pipeline")) };
-        let tasks: Vec<(usize, Task)> = self.open_of(chunk);
+        let Some(funnel) = self.schema.funnel.clone() else { return Err(Halt::person("setup/pipeline")) };
+        let tasks = self.ready(chunk);
         let texts = &self.settings.texts;
         let command = |task: &Task| record::deal(&task.write_off, self.contact_of(task), &self.schema, &funnel, texts, self.now_ms);
         let commands: Vec<Command> = tasks.iter().map(|(_, task)| Command::new("crm.item.add", command(task))).collect();
@@ -208,7 +209,7 @@ impl Talk {
 
     /// Writes the timeline lines that are owed, fifty to a request.
     pub(super) async fn write_lines(&mut self) -> Result<(), Halt> {
-        for (_, task) in self.open_of(&self.tasks_where(|_| true)) {
+        for (_, task) in self.ready(&self.tasks_where(|_| true)) {
             let deal_there = !self.settings.deals() || task.deal.is_some();
             if deal_there && !self.line_is_owed(&task) {
                 self.confirm(&task, remote(task.deal.as_deref(), None));
@@ -216,7 +217,7 @@ impl Talk {
         }
         let owed = self.tasks_where(|task| self.contact_of(task).is_some() && (!self.settings.deals() || task.deal.is_some()));
         for chunk in owed.chunks(LIMIT) {
-            let tasks = self.open_of(chunk);
+            let tasks = self.ready(chunk);
             let lines = tasks.iter().filter_map(|(_, task)| {
                 let contact = self.contact_of(task)?;
                 Some(Command::new("crm.timeline.logmessage.add", record::line(&task.write_off, contact, &self.settings.texts, self.now_ms)))
@@ -275,18 +276,21 @@ impl Talk {
         self.tasks.iter().enumerate().filter(|(_, task)| self.book.is_open(task.seq) && wanted(task)).map(|(at, _)| at).collect()
     }
 
-    fn open_of(&self, at: &[usize]) -> Vec<(usize, Task)> {
-        let tasks = at.iter().filter_map(|at| Some((*at, self.tasks.get(*at)?.clone())));
-        tasks.filter(|(_, task)| self.book.is_open(task.seq)).collect()
-    }
-
-    /// Jobs in doubt whose outcome could not be found out stay in doubt: trying them afresh could double them.
-    pub(super) fn keep_doubts(&mut self) {
-        for at in self.tasks_where(|task| task.doubtful) {
-            if let Some(task) = self.tasks.get(at) {
-                self.book.decide(task.seq, Verdict::Doubtful);
+    /// Those that may go now. A pass waits for an earlier one of its guest that has to try again.
+    fn ready(&mut self, at: &[usize]) -> Vec<(usize, Task)> {
+        let mut ready = Vec::with_capacity(at.len());
+        for (at, task) in at.iter().filter_map(|at| Some((*at, self.tasks.get(*at)?.clone()))) {
+            if !self.book.is_open(task.seq) {
+                continue;
+            }
+            let before = |other: &&Task| other.seq < task.seq && other.write_off.client_id == task.write_off.client_id;
+            if task.write_off.client_id.is_some() && self.tasks.iter().filter(before).any(|other| self.book.waits(other.seq)) {
+                self.book.decide(task.seq, Halt::after("crm/order", Duration::ZERO));
+            } else {
+                ready.push((at, task));
             }
         }
+        ready
     }
 }
 

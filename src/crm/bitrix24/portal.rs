@@ -98,13 +98,15 @@ impl Portal {
                     }
                     Broken::NotDone(Halt::after(reason, after))
                 }
-                Class::Auth => Broken::NotDone(Halt::new("auth")),
-                Class::Setup(reason) => Broken::NotDone(Halt::new(reason)),
+                Class::Auth => Broken::NotDone(Halt::person("auth")),
+                Class::Setup(reason) => Broken::NotDone(Halt::person(reason)),
                 Class::Gone | Class::Stale | Class::Refused if answer.status.is_client_error() => Broken::NotDone(status(&answer)),
                 Class::Unclear | Class::Gone | Class::Stale | Class::Refused => Broken::Unclear(status(&answer)),
             }),
             // 401 is decided before anything is carried out; a page of some proxy says nothing.
-            Reply::Garbled if answer.status == http::StatusCode::UNAUTHORIZED => Err(Broken::NotDone(Halt::new("auth"))),
+            Reply::Garbled if answer.status == http::StatusCode::UNAUTHORIZED => Err(Broken::NotDone(Halt::person("auth"))),
+            // A redirect is answered by the front door, which carries nothing out.
+            Reply::Garbled if answer.status.is_redirection() => Err(Broken::NotDone(Halt::person("setup/portal"))),
             Reply::Garbled if answer.status == http::StatusCode::TOO_MANY_REQUESTS => Err(Broken::NotDone(status(&answer))),
             Reply::Garbled => Err(Broken::Unclear(status(&answer))),
         }

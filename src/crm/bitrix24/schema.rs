@@ -203,15 +203,15 @@ pub async fn load(portal: &mut Portal, passes: &PassesAs) -> Result<Schema, Halt
     let codes: Vec<&str> = PassField::ALL.into_iter().map(PassField::code).collect();
     let deal = all(fields(done(outcomes.get(1))?, &codes), codes.len())?;
     let funnels = funnels(done(outcomes.get(2))?);
-    let category = resolve(pipeline, &funnels).ok().and_then(|funnel| funnel.id.parse().ok()).ok_or_else(|| Halt::new("setup/pipeline"))?;
+    let category = resolve(pipeline, &funnels).ok().and_then(|funnel| funnel.id.parse().ok()).ok_or_else(|| Halt::person("setup/pipeline"))?;
     let outcomes = portal.ask(&[ask_stages(category)]).await?;
     let stages = stages(done(outcomes.first())?, category);
-    let stage = resolve(stage, &stages).map_err(|_| Halt::new("setup/stage"))?.id.clone();
+    let stage = resolve(stage, &stages).map_err(|_| Halt::person("setup/stage"))?.id.clone();
     Ok(Schema { contact, deal, funnel: Some(Funnel { category, stage }) })
 }
 
 fn all(found: BTreeMap<String, String>, wanted: usize) -> Result<BTreeMap<String, String>, Halt> {
-    if found.len() == wanted { Ok(found) } else { Err(Halt::new("setup/field")) }
+    if found.len() == wanted { Ok(found) } else { Err(Halt::person("setup/field")) }
 }
 
 /// The result of a command without which the batch cannot go on.
@@ -228,11 +228,11 @@ fn done(outcome: Option<&Outcome>) -> Result<&Value, Halt> {
 pub fn halt(class: &Class) -> Halt {
     match class {
         Class::Busy { reason, after } => Halt::after(*reason, *after),
-        Class::Auth => Halt::new("auth"),
-        Class::Setup(reason) => Halt::new(*reason),
+        Class::Auth => Halt::person("auth"),
+        Class::Setup(reason) => Halt::person(*reason),
         Class::Unclear => Halt::new("crm/stumbled"),
         Class::Gone => Halt::new("crm/gone"),
-        Class::Stale => Halt::new("setup/field"),
+        Class::Stale => Halt::person("setup/field"),
         Class::Refused => Halt::new("crm/refused"),
     }
 }

@@ -1,12 +1,15 @@
 //! The conversation about a batch of write-offs, from its first look into the ledger to the last verdict.
 //!
-//! 1. What the portal calls our fields and stages ([`schema`](super::schema)). 2. Who the guests are there ([`contacts`](super::contacts)). 3. What
-//! became of writes in doubt. 4. The guests' cards. 5. The deals, then the timeline lines ([`passes`](super::passes)).
+//! 1. What the portal calls our fields and stages ([`schema`](super::schema)).
+//! 2. Who the guests are there ([`contacts`](super::contacts)).
+//! 3. What became of writes in doubt ([`passes`](super::passes)).
+//! 4. The guests' cards.
+//! 5. The deals, then the timeline lines.
 //!
 //! Never: a create for a job in doubt; a deal created twice because the timeline line beside it failed; a refusal that stops the other guests.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -80,10 +83,52 @@ pub fn deal_key(write_off: &WriteOff) -> LedgerKey {
     LedgerKey { kind: "bitrix24.deal".to_owned(), key: write_off.pass_id.to_string() }
 }
 
+/// Contacts that conversations going on at once are about to make their clients' own: members of a family share a phone.
+pub type Claimed = Arc<Mutex<BTreeMap<u64, ClientId>>>;
+
+/// The claims of one conversation; they end with it, for by then the contact carries its origin.
+pub struct Claims {
+    all: Claimed,
+    mine: Mutex<Vec<u64>>,
+}
+
+impl Claims {
+    /// Claims a contact for a client, unless it is claimed for another.
+    pub fn claim(&self, contact: u64, client: &ClientId) -> bool {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get(&contact) {
+            Some(holder) => holder == client,
+            None => {
+                all.insert(contact, client.clone());
+                self.mine.lock().unwrap_or_else(PoisonError::into_inner).push(contact);
+                true
+            }
+        }
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        for contact in self.mine.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            all.remove(contact);
+        }
+    }
+}
+
+/// What outlives a conversation but not the process.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// The operating-time budget.
+    pub budget: Arc<Mutex<Operating>>,
+    /// Contacts about to be taken.
+    pub claimed: Claimed,
+}
+
 /// Everything that is known before the first call.
 pub struct Opening {
     settings: Arc<Settings>,
-    budget: Arc<Mutex<Operating>>,
+    shared: Arc<Shared>,
     now_ms: i64,
     tasks: Vec<Task>,
     guests: BTreeMap<ClientId, Guest>,
@@ -94,7 +139,7 @@ pub struct Opening {
 impl Opening {
     /// Looks everything up in the ledger.
     #[must_use]
-    pub fn new(settings: Arc<Settings>, budget: Arc<Mutex<Operating>>, batch: Vec<Job>, ledger: &dyn Ledger, now_ms: i64) -> Self {
+    pub fn new(settings: Arc<Settings>, shared: Arc<Shared>, batch: Vec<Job>, ledger: &dyn Ledger, now_ms: i64) -> Self {
         let mut book = Book::of(batch.iter().map(|job| job.seq));
         let (mut tasks, mut guests) = (Vec::new(), BTreeMap::new());
         for job in batch {
@@ -118,13 +163,14 @@ impl Opening {
             tasks.push(Task { seq: job.seq, write_off, doubtful: job.doubt.is_some(), deal_kept: deal.is_some(), deal });
         }
         let schema = ledger.get(&schema::ledger_key(&settings.passes)).and_then(|text| serde_json::from_str(&text).ok());
-        Self { settings, budget, now_ms, tasks, guests, schema, book }
+        Self { settings, shared, now_ms, tasks, guests, schema, book }
     }
 
     /// Holds the conversation.
     pub async fn hold(self, line: Line<Call, Result<Answer, NoAnswer>>) -> Ending {
         let mut talk = Talk {
-            portal: Portal::new(line, self.budget, self.now_ms),
+            portal: Portal::new(line, Arc::clone(&self.shared.budget), self.now_ms),
+            claims: Claims { all: Arc::clone(&self.shared.claimed), mine: Mutex::default() },
             settings: self.settings,
             now_ms: self.now_ms,
             tasks: self.tasks,
@@ -134,13 +180,15 @@ impl Opening {
             book: self.book,
         };
         let halt = talk.all(self.schema).await.err().unwrap_or_else(|| Halt::new("crm/unfinished"));
-        talk.close(&halt)
+        // A job in doubt that has to try again stays in doubt: that is the runner's to keep.
+        talk.book.close(&halt)
     }
 }
 
 /// A conversation in progress.
 pub struct Talk {
     pub(super) portal: Portal,
+    pub(super) claims: Claims,
     pub(super) settings: Arc<Settings>,
     pub(super) now_ms: i64,
     pub(super) tasks: Vec<Task>,
@@ -184,11 +232,6 @@ impl Talk {
                 Err(halt)
             }
         }
-    }
-
-    fn close(mut self, halt: &Halt) -> Ending {
-        self.keep_doubts();
-        self.book.close(halt)
     }
 
     /// The guest's contact, where it is known.

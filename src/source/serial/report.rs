@@ -74,17 +74,11 @@ impl Report {
         }
     }
 
-    /// A pass is on disk. `new` is false for a device's record that had been taken before.
-    pub(super) fn stored(&mut self, new: bool, now_ms: u64) {
+    /// A pass is on disk. The intake counts it.
+    pub(super) fn stored(&mut self) {
         if self.store_error.take().is_some() {
             tracing::info!(gate = %self.gate, "passes are stored again");
             self.show(None);
-        }
-        if new {
-            self.hub.gate(self.gate.as_str(), |state| {
-                state.passes += 1;
-                state.last_pass_boot_ms = Some(now_ms);
-            });
         }
     }
 

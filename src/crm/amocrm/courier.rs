@@ -1,0 +1,149 @@
+//! amoCRM's side of delivery: begins a conversation about a batch of passes.
+
+use std::collections::BTreeMap;
+
+use crate::config::AmoCrm;
+use crate::crm::card::Written;
+use crate::crm::script::{Ending, Line, Talk};
+use crate::crm::texts::Texts;
+use crate::delivery::{Call, Conversation, Courier, Job, Ledger, NoAnswer, Work};
+use crate::domain::{ClientId, WriteOff};
+use crate::http::Answer;
+use crate::journal::Destination;
+
+use super::deliver;
+use super::desk::{Desk, Stop};
+use super::ledger::{self, ContactLine};
+use super::schema::{self, Schema};
+
+/// Jobs of one conversation: deep enough that the passes of one guest in a drain meet, and one update of their card serves them all.
+const BATCH: usize = 250;
+
+/// Makes conversations with amoCRM.
+#[derive(Clone, Debug)]
+pub struct AmoCourier {
+    config: AmoCrm,
+    texts: Texts,
+}
+
+impl AmoCourier {
+    /// For one account, in the venue's words.
+    #[must_use]
+    pub fn new(config: AmoCrm, texts: Texts) -> Self {
+        Self { config, texts }
+    }
+}
+
+impl Courier for AmoCourier {
+    fn destination(&self) -> Destination {
+        Destination::Crm
+    }
+
+    fn batch_limit(&self) -> usize {
+        BATCH
+    }
+
+    fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
+        let memory = Memory::of(&batch, ledger);
+        let place = Place { config: self.config.clone(), texts: self.texts.clone(), now_wall_ms };
+        Box::new(Talk::new(move |line| talk(line, batch, memory, place)))
+    }
+}
+
+/// What does not change in a conversation.
+#[derive(Debug)]
+pub struct Place {
+    /// The account.
+    pub config: AmoCrm,
+    /// The venue's words.
+    pub texts: Texts,
+    /// The best wall time when it began.
+    pub now_wall_ms: i64,
+}
+
+/// What the ledger knows of a batch.
+#[derive(Debug)]
+pub struct Memory {
+    /// The account's schema.
+    pub schema: Option<Schema>,
+    /// Where the clients' contacts are.
+    pub contacts: BTreeMap<ClientId, ContactLine>,
+    /// What was last written on their cards.
+    pub cards: BTreeMap<ClientId, Written>,
+    /// The list of contacts has at least so many pages.
+    pub walk: usize,
+}
+
+impl Memory {
+    fn of(batch: &[Job], ledger: &dyn Ledger) -> Self {
+        let mut memory = Self {
+            schema: ledger.get(&ledger::schema()).and_then(|text| serde_json::from_str(&text).ok()),
+            contacts: BTreeMap::new(),
+            cards: BTreeMap::new(),
+            walk: ledger.get(&ledger::walk()).and_then(|text| text.parse().ok()).unwrap_or(0),
+        };
+        for client in batch.iter().filter_map(|job| write_off(job)?.client_id.as_ref()) {
+            if memory.contacts.contains_key(client) {
+                continue;
+            }
+            if let Some(line) = ledger.get(&ledger::contact(client)).as_deref().and_then(ContactLine::parse) {
+                memory.contacts.insert(client.clone(), line);
+                if let Some(written) = ledger.get(&ledger::card(client)).as_deref().and_then(Written::parse) {
+                    memory.cards.insert(client.clone(), written);
+                }
+            }
+        }
+        memory
+    }
+}
+
+/// The write-off that a job is about.
+pub fn write_off(job: &Job) -> Option<&WriteOff> {
+    match &job.work {
+        Work::Pass(write_off) => Some(write_off),
+        Work::WriteOff { .. } => None,
+    }
+}
+
+async fn talk(line: Line<Call, Result<Answer, NoAnswer>>, batch: Vec<Job>, mut memory: Memory, place: Place) -> Ending {
+    let mut desk = Desk::new(line, batch);
+    let stop = with_schema(&mut desk, &mut memory, &place).await.err();
+    desk.ending(stop)
+}
+
+/// Delivers, with a schema; where amoCRM says that a field or stage has gone, once more with a new one.
+async fn with_schema(desk: &mut Desk, memory: &mut Memory, place: &Place) -> Result<(), Stop> {
+    if !memory.schema.as_ref().is_some_and(|schema| schema.serves(&place.config, place.now_wall_ms)) {
+        read_schema(desk, memory, place).await?;
+    }
+    loop {
+        let Some(schema) = memory.schema.clone() else { return Err(Stop::Schema) };
+        match deliver::deliver(desk, &schema, memory, place).await {
+            Err(Stop::Schema) if !desk.reloaded => read_schema(desk, memory, place).await?,
+            end => return end,
+        }
+    }
+}
+
+async fn read_schema(desk: &mut Desk, memory: &mut Memory, place: &Place) -> Result<(), Stop> {
+    desk.reloaded = true;
+    let mut raw = schema::Raw::default();
+    for request in super::setup::READS {
+        let answer = desk.ask(crate::delivery::Host::Crm, request.first()).await?;
+        super::desk::good(&answer)?;
+        let mut next = request.take(&answer, &mut raw).ok_or_else(|| Stop::later("amocrm/unreadable", None))?;
+        while let Some(path) = next.take() {
+            let page = desk.page(crate::http::Request::get(path, request.label()), request.key()).await?;
+            request.put(page.items, &mut raw);
+            next = page.next;
+        }
+    }
+    match schema::resolve(&raw, &place.config, memory.schema.as_ref(), place.now_wall_ms) {
+        Ok(found) => {
+            desk.learn(ledger::schema(), serde_json::to_string(&found).ok());
+            memory.schema = Some(found);
+            Ok(())
+        }
+        Err(problem) => Err(Stop::later(problem.code(), Some(std::time::Duration::from_secs(60)))),
+    }
+}

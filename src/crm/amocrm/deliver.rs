@@ -1,0 +1,271 @@
+//! The way of a batch: what is in doubt is asked for, passes that need no card go first, then cards are brought up to date, one per guest, and the rest
+//! of the passes follow.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::crm::card::{self, Card, Known, Written};
+use crate::delivery::{Host, Job, Verdict};
+use crate::domain::{Client, ClientId, Seq, Transaction, WriteOff};
+use crate::lime;
+
+use super::courier::{Memory, Place, write_off};
+use super::desk::{Desk, Stop};
+use super::ledger::{self, ContactLine};
+use super::schema::Schema;
+use super::write::{Fate, Item, What, write};
+use super::{contact, lead, search};
+
+/// A contact that goes again and again, or an item refused without a word: after so many attempts a person has to look.
+const PATIENCE: u32 = 5;
+/// Lime's list is ten long on the card.
+const TRANSACTIONS: usize = 10;
+/// Lime has refused to tell of a client, or says what nobody can read: asking again at once would not help.
+const LIME_ODD: Duration = Duration::from_secs(300);
+
+/// Takes all open jobs of the desk as far as they go.
+///
+/// # Errors
+/// When it cannot go on now; what has a verdict until then keeps it.
+pub async fn deliver(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place) -> Result<(), Stop> {
+    resolve_doubts(desk, schema, memory).await?;
+
+    let mut at_once = Vec::new();
+    let mut by_client: BTreeMap<ClientId, Vec<Job>> = BTreeMap::new();
+    for job in desk.open() {
+        match write_off(&job).map(|write_off| write_off.client_id.clone()) {
+            Some(Some(client)) => by_client.entry(client).or_default().push(job),
+            Some(None) => at_once.push(job),
+            None => desk.judge(job.seq, Verdict::Dead { reason: "amocrm/not_a_pass".to_owned(), answer: String::new() }),
+        }
+    }
+    by_client.retain(|client, jobs| {
+        let covered = |written: &Written| jobs.iter().filter_map(write_off).all(|write_off| written.covers(write_off));
+        let shown = memory.contacts.contains_key(client) && memory.cards.get(client).is_some_and(covered);
+        if shown {
+            at_once.append(jobs);
+        }
+        !shown
+    });
+    leads(desk, schema, memory, place, at_once).await?;
+
+    let mut guests = Vec::new();
+    let mut unknown_to_lime = Vec::new();
+    for (client, jobs) in by_client {
+        match ask_lime(desk, &client).await? {
+            Ok((client, transactions)) => guests.push(Guest { client, transactions, jobs, contact: None, rewrite: false }),
+            Err(lime::ParseProblem::NotFound) => unknown_to_lime.extend(jobs),
+            Err(problem) => {
+                let after = if let lime::ParseProblem::Later { after, .. } = &problem { *after } else { Some(LIME_ODD) };
+                for job in jobs {
+                    desk.judge(job.seq, Verdict::Retry { reason: problem.code(), after });
+                }
+            }
+        }
+    }
+    find_contacts(desk, schema, memory, &mut guests).await?;
+    write_cards(desk, schema, memory, place, &guests).await?;
+    unknown_to_lime.extend(guests.into_iter().flat_map(|guest| guest.jobs));
+    unknown_to_lime.sort_by_key(|job| job.seq);
+    leads(desk, schema, memory, place, unknown_to_lime).await
+}
+
+/// A client with passes in this batch.
+struct Guest {
+    client: Client,
+    transactions: Vec<Transaction>,
+    jobs: Vec<Job>,
+    /// As it stands in amoCRM, where it was read.
+    contact: Option<contact::Contact>,
+    /// It was found just now: nothing that the box kept of an earlier contact holds.
+    rewrite: bool,
+}
+
+impl Guest {
+    fn write_offs(&self) -> Vec<&WriteOff> {
+        self.jobs.iter().filter_map(write_off).collect()
+    }
+
+    fn seqs(&self) -> Vec<Seq> {
+        self.jobs.iter().map(|job| job.seq).collect()
+    }
+
+    /// What the card showed before, as far as known.
+    fn before(&self, memory: &Memory) -> Option<Written> {
+        if self.rewrite {
+            let visits = self.contact.as_ref().and_then(|contact| contact.visits).unwrap_or(0);
+            let kept = memory.cards.get(&self.client.id).cloned().unwrap_or_default();
+            // Its hashes belong to what is no longer there; what was counted stays counted.
+            return Some(Written { seen: kept.seen, visits: visits.max(kept.visits), ..Written::default() });
+        }
+        memory.cards.get(&self.client.id).cloned().or_else(|| memory.contacts.get(&self.client.id).map(|line| line.as_written()))
+    }
+
+    fn card(&self, before: Option<&Written>, place: &Place) -> Card {
+        let known = Known { client: &self.client, transactions: &self.transactions, write_offs: &self.write_offs(), before };
+        card::card(known, &place.texts)
+    }
+}
+
+/// Jobs whose lead may be there already: found or not found, nothing else is done for them now.
+async fn resolve_doubts(desk: &mut Desk, schema: &Schema, memory: &mut Memory) -> Result<(), Stop> {
+    let doubtful: Vec<Job> = desk.open().into_iter().filter(|job| job.doubt.is_some()).collect();
+    if doubtful.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<_> = doubtful.iter().map(|job| job.key).collect();
+    let found = search::leads(desk, schema, &keys).await?;
+    for job in doubtful {
+        let Some(found) = found.get(&job.key) else {
+            desk.judge(job.seq, Verdict::NotFound);
+            continue;
+        };
+        desk.confirm(job.seq, found.lead);
+        // The next pass need not search for a contact that a search index may not show yet.
+        let client = write_off(&job).and_then(|write_off| write_off.client_id.clone());
+        if let (Some(client), Some(id)) = (client, found.contact)
+            && !memory.contacts.contains_key(&client)
+        {
+            let line = ContactLine { id, visits: None };
+            desk.learn(ledger::contact(&client), Some(line.to_text()));
+            memory.contacts.insert(client, line);
+        }
+    }
+    Ok(())
+}
+
+/// The transactions first, so that the balance is not older than they are.
+async fn ask_lime(desk: &mut Desk, client: &ClientId) -> Result<Result<(Client, Vec<Transaction>), lime::ParseProblem>, Stop> {
+    let answer = desk.ask(Host::Lime, lime::requests::transactions(client, TRANSACTIONS)).await?;
+    let transactions = match lime::parse::transactions(&answer) {
+        Ok(transactions) => transactions,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let answer = desk.ask(Host::Lime, lime::requests::client(client)).await?;
+    Ok(lime::parse::client(&answer).map(|client| (client, transactions)))
+}
+
+/// Where each guest's contact is: as the ledger says, as amoCRM is asked, or nowhere.
+async fn find_contacts(desk: &mut Desk, schema: &Schema, memory: &mut Memory, guests: &mut [Guest]) -> Result<(), Stop> {
+    for guest in guests.iter_mut() {
+        let id = guest.client.id.clone();
+        let (Some(line), Some(written)) = (memory.contacts.get(&id).copied(), memory.cards.get(&id)) else { continue };
+        // Phones are replaced as a whole: before one is added, those that people put there must be known.
+        if written.person == card::person_hash(&guest.client) {
+            continue;
+        }
+        guest.contact = search::contact(desk, schema, line.id, &guest.client).await?;
+        if guest.contact.is_none() {
+            memory.contacts.remove(&id);
+        }
+    }
+    let unknown: Vec<Client> =
+        guests.iter().filter(|guest| !memory.contacts.contains_key(&guest.client.id)).map(|guest| guest.client.clone()).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<&Client> = unknown.iter().collect();
+    let mut found = search::contacts(desk, schema, &asked, memory.walk).await?;
+    // A family shares a phone: of two clients who match one contact, the first takes it, and the other gets one of their own.
+    let mut taken = BTreeSet::new();
+    for guest in guests.iter_mut().filter(|guest| !memory.contacts.contains_key(&guest.client.id)) {
+        guest.rewrite = true;
+        guest.contact = found.remove(&guest.client.id).filter(|contact| taken.insert(contact.id));
+    }
+    Ok(())
+}
+
+/// One write for each guest whose card has changed.
+async fn write_cards(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place, guests: &[Guest]) -> Result<(), Stop> {
+    let (mut creates, mut changes) = (Vec::new(), Vec::new());
+    let mut sent: BTreeMap<String, (&Guest, Card)> = BTreeMap::new();
+    for guest in guests {
+        let id = guest.client.id.clone();
+        let before = guest.before(memory);
+        let card = guest.card(before.as_ref(), place);
+        let contact = guest.contact.as_ref().map(|contact| contact.id).or_else(|| memory.contacts.get(&id).map(|line| line.id));
+        let Some(contact) = contact else {
+            let name = contact::request_id(&id);
+            creates.push(Item { name: name.clone(), body: contact::create(&id, &card, schema, &place.texts, place.now_wall_ms), jobs: guest.seqs() });
+            sent.insert(name, (guest, card));
+            continue;
+        };
+        match contact::change(contact, guest.contact.as_ref(), &card, before.as_ref(), schema, place.now_wall_ms) {
+            Some(body) => {
+                changes.push(Item { name: contact.to_string(), body, jobs: guest.seqs() });
+                sent.insert(contact.to_string(), (guest, card));
+            }
+            None => keep(desk, memory, &id, contact, &card),
+        }
+    }
+    let mut fates = BTreeMap::new();
+    let mut end = write(desk, What::CreateContacts, creates, &mut fates).await;
+    if end.is_ok() {
+        end = write(desk, What::ChangeContacts, changes, &mut fates).await;
+    }
+    for (name, fate) in fates {
+        let Some((guest, card)) = sent.get(&name) else { continue };
+        match fate {
+            Fate::Written(id) => keep(desk, memory, &guest.client.id, id, card),
+            other => {
+                for job in &guest.jobs {
+                    judge(desk, memory, job, &other);
+                }
+            }
+        }
+    }
+    end
+}
+
+/// The card stands as it should: remember where and how.
+fn keep(desk: &mut Desk, memory: &mut Memory, client: &ClientId, contact: u64, card: &Card) {
+    let line = ContactLine { id: contact, visits: None };
+    desk.learn(ledger::contact(client), Some(line.to_text()));
+    desk.learn(ledger::card(client), Some(card.written.to_text()));
+    memory.contacts.insert(client.clone(), line);
+    memory.cards.insert(client.clone(), card.written.clone());
+}
+
+/// A lead for each pass.
+async fn leads(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place, jobs: Vec<Job>) -> Result<(), Stop> {
+    let mut items = Vec::new();
+    let mut sent = BTreeMap::new();
+    for job in jobs.into_iter().filter(|job| desk.is_open(job.seq)) {
+        let Some(write_off) = write_off(&job) else { continue };
+        let contact = write_off.client_id.as_ref().and_then(|client| memory.contacts.get(client)).map(|line| line.id);
+        let name = write_off.pass_id.to_string();
+        items.push(Item { name: name.clone(), body: lead::lead(write_off, contact, schema, &place.texts, place.now_wall_ms), jobs: vec![job.seq] });
+        sent.insert(name, job);
+    }
+    let mut fates = BTreeMap::new();
+    let end = write(desk, What::CreateLeads, items, &mut fates).await;
+    for (name, fate) in fates {
+        let Some(job) = sent.get(&name) else { continue };
+        match fate {
+            Fate::Written(id) => desk.confirm(job.seq, id),
+            other => judge(desk, memory, job, &other),
+        }
+    }
+    end
+}
+
+/// What a refusal of an item means for a job.
+fn judge(desk: &mut Desk, memory: &mut Memory, job: &Job, fate: &Fate) {
+    let patient = job.attempts < PATIENCE;
+    let verdict = match fate {
+        Fate::Written(_) => return,
+        Fate::Gone if patient => {
+            // Merged or deleted over there: forget it, and search again.
+            if let Some(client) = write_off(job).and_then(|write_off| write_off.client_id.as_ref()) {
+                desk.learn(ledger::contact(client), None);
+                memory.contacts.remove(client);
+            }
+            Verdict::Retry { reason: "amocrm/contact_gone".to_owned(), after: None }
+        }
+        Fate::Refused(_) if patient && !desk.accepted => Verdict::Retry { reason: "amocrm/refused".to_owned(), after: None },
+        Fate::Gone => Verdict::Dead { reason: "amocrm/contact_gone".to_owned(), answer: String::new() },
+        Fate::Refused(said) => Verdict::Dead { reason: "amocrm/refused".to_owned(), answer: said.clone() },
+        Fate::Bad(said) => Verdict::Dead { reason: "amocrm/invalid".to_owned(), answer: said.clone() },
+    };
+    desk.judge(job.seq, verdict);
+}

@@ -1,0 +1,84 @@
+//! What the box keeps of amoCRM between batches: ids by Lime's client id, hashes of cards, the account's schema. Nothing personal.
+
+use crate::crm::card::Written;
+use crate::domain::ClientId;
+use crate::journal::LedgerKey;
+
+fn key(kind: &str, key: &str) -> LedgerKey {
+    LedgerKey { kind: kind.to_owned(), key: key.to_owned() }
+}
+
+/// `amocrm.contact`, by client id: a [`ContactLine`].
+#[must_use]
+pub fn contact(client: &ClientId) -> LedgerKey {
+    key("amocrm.contact", client.as_str())
+}
+
+/// `amocrm.card`, by client id: a [`Written`].
+#[must_use]
+pub fn card(client: &ClientId) -> LedgerKey {
+    key("amocrm.card", client.as_str())
+}
+
+/// `amocrm.schema`: a `Schema`.
+#[must_use]
+pub fn schema() -> LedgerKey {
+    key("amocrm.schema", "account")
+}
+
+/// `amocrm.walk`: how many pages the list of contacts has at least.
+#[must_use]
+pub fn walk() -> LedgerKey {
+    key("amocrm.walk", "contacts")
+}
+
+/// Where a client's contact is. `7001`, or `7001/12`: it was found with twelve visits on its card, and this box has not written it yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContactLine {
+    /// The contact's id.
+    pub id: u64,
+    /// The visits that its card showed when it was found.
+    pub visits: Option<i64>,
+}
+
+impl ContactLine {
+    /// Reads a ledger value.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, visits) = match text.split_once('/') {
+            Some((id, visits)) => (id, visits.parse().ok()),
+            None => (text, None),
+        };
+        Some(Self { id: id.parse().ok().filter(|id| *id > 0)?, visits })
+    }
+
+    /// The ledger value.
+    #[must_use]
+    pub fn to_text(self) -> String {
+        match self.visits {
+            Some(visits) => format!("{}/{visits}", self.id),
+            None => self.id.to_string(),
+        }
+    }
+
+    /// What is known of a card that this box has not written: it bears our client id, so a box of ours wrote it, and only its count goes on.
+    #[must_use]
+    pub fn as_written(self) -> Written {
+        Written { visits: self.visits.unwrap_or(0), ..Written::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_line_survives_being_written_down() {
+        for line in [ContactLine { id: 7001, visits: None }, ContactLine { id: 7001, visits: Some(12) }] {
+            assert_eq!(ContactLine::parse(&line.to_text()), Some(line));
+        }
+        for text in ["", "0", "x/1", "-4"] {
+            assert_eq!(ContactLine::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Finding what is there: contacts of clients, and leads by our key.
+//!
+//! A search hits any field and may ignore a filter altogether, so each hit is verified here. Filters are not used: on accounts without them they are
+//! ignored in silence, and then say nothing about what is not there.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::crm::texts::PassField;
+use crate::delivery::Host;
+use crate::domain::{Client, ClientId};
+
+use super::contact::{Contact, Match};
+use super::desk::{Desk, Stop, good};
+use super::ledger::{self, ContactLine};
+use super::schema::Schema;
+use super::wire::{self, PAGE, Page};
+
+/// From so many unknown clients on, walking the list of contacts may be cheaper than searching for each.
+const WALK_FROM: usize = 6;
+/// Pages of hits that are looked at for one search: a short client id may be part of many numbers.
+const HIT_PAGES: usize = 4;
+/// Contacts of other clients that a walk may teach the ledger in one batch.
+const LEARN: usize = 1_000;
+/// Pages of the newest leads that are looked through for keys in doubt, before each is searched for.
+const NEWEST_PAGES: usize = 2;
+
+/// A lead of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its id.
+    pub lead: u64,
+    /// Its main contact.
+    pub contact: Option<u64>,
+}
+
+/// The leads that bear these keys: the newest are looked through first, for a search index may lag; the rest are searched for one by one.
+pub async fn leads(desk: &mut Desk, schema: &Schema, keys: &[Uuid]) -> Result<BTreeMap<Uuid, Found>, Stop> {
+    let mut found = BTreeMap::new();
+    let Some(field) = schema.pass(PassField::EventUid) else {
+        return Err(Stop::Schema);
+    };
+    let take = |page: &Page, found: &mut BTreeMap<Uuid, Found>| {
+        for lead in &page.items {
+            let key = wire::custom_value(lead, field).and_then(|text| Uuid::parse_str(text.trim()).ok()).filter(|key| keys.contains(key));
+            let deleted = lead.get("is_deleted").and_then(serde_json::Value::as_bool) == Some(true);
+            if let (Some(key), Some(id), false) = (key, wire::id(lead.get("id")), deleted) {
+                found.insert(key, Found { lead: id, contact: main_contact(lead) });
+            }
+        }
+    };
+    let mut next = Some(format!("/api/v4/leads?order%5Bid%5D=desc&limit={PAGE}&with=contacts"));
+    for _ in 0..NEWEST_PAGES {
+        let Some(path) = next.take().filter(|_| found.len() < keys.len()) else { break };
+        let page = desk.page(crate::http::Request::get(path, "GET /leads?order"), "leads").await?;
+        take(&page, &mut found);
+        next = page.next;
+        if next.is_none() {
+            // The whole list was seen: what was not in it is not there.
+            return Ok(found);
+        }
+    }
+    for key in keys {
+        if !found.contains_key(key) {
+            let request = wire::get(&format!("/leads?query={key}&limit={PAGE}&with=contacts"), "GET /leads?query");
+            let page = desk.page(request, "leads").await?;
+            take(&page, &mut found);
+        }
+    }
+    Ok(found)
+}
+
+fn main_contact(lead: &serde_json::Value) -> Option<u64> {
+    let contacts = lead.pointer("/_embedded/contacts")?.as_array()?;
+    let main = contacts.iter().find(|contact| contact.get("is_main").and_then(serde_json::Value::as_bool) == Some(true));
+    wire::id(main.or_else(|| contacts.first())?.get("id"))
+}
+
+/// A contact by its id; `None` when it is not there, or is another client's by now.
+pub async fn contact(desk: &mut Desk, schema: &Schema, id: u64, client: &Client) -> Result<Option<Contact>, Stop> {
+    let answer = desk.ask(Host::Crm, wire::get(&format!("/contacts/{id}"), "GET /contacts/{id}")).await?;
+    if matches!(answer.status.as_u16(), 204 | 404) {
+        return Ok(None);
+    }
+    good(&answer)?;
+    let entry = answer.json().ok_or_else(|| Stop::later("amocrm/unreadable", None))?;
+    Ok(Contact::read(&entry, schema).filter(|contact| contact.client.as_ref().is_none_or(|bears| *bears == client.id)))
+}
+
+/// The best contact of each client so far: the surest match, and of several the oldest.
+#[derive(Debug, Default)]
+struct Best(BTreeMap<ClientId, (Match, Contact)>);
+
+impl Best {
+    fn offer(&mut self, client: &Client, contact: &Contact) {
+        let Some(how) = contact.is_of(client) else { return };
+        let better = match self.0.get(&client.id) {
+            Some((had, other)) => how > *had || (how == *had && contact.id < other.id),
+            None => true,
+        };
+        if better {
+            self.0.insert(client.id.clone(), (how, contact.clone()));
+        }
+    }
+
+    fn sure(&self, client: &Client) -> bool {
+        self.0.get(&client.id).is_some_and(|(how, _)| *how == Match::Id)
+    }
+}
+
+/// The contacts of these clients. Who is not in the answer has none.
+pub async fn contacts(desk: &mut Desk, schema: &Schema, clients: &[&Client], known_pages: usize) -> Result<BTreeMap<ClientId, Contact>, Stop> {
+    let mut best = Best::default();
+    let most = clients.len() / 2;
+    let whole = clients.len() >= WALK_FROM && known_pages <= most && walk(desk, schema, clients, most, &mut best).await?;
+    if !whole {
+        for client in clients {
+            if !best.sure(client) {
+                search(desk, schema, client, &mut best).await?;
+            }
+        }
+    }
+    Ok(best.0.into_iter().map(|(client, (_, contact))| (client, contact)).collect())
+}
+
+/// Walks the list of contacts, oldest first, so that what is created meanwhile shifts no page. True when its end was reached. What it meets of other
+/// clients is learned: the next batch will ask for them.
+async fn walk(desk: &mut Desk, schema: &Schema, clients: &[&Client], most: usize, best: &mut Best) -> Result<bool, Stop> {
+    let mut next = Some(format!("/api/v4/contacts?order%5Bid%5D=asc&limit={PAGE}"));
+    let mut others: BTreeMap<ClientId, ContactLine> = BTreeMap::new();
+    let mut pages = 0;
+    while let Some(path) = next.take().filter(|_| pages < most) {
+        let page = desk.page(crate::http::Request::get(path, "GET /contacts?order"), "contacts").await?;
+        pages += 1;
+        for contact in page.items.iter().filter_map(|entry| Contact::read(entry, schema)) {
+            for client in clients {
+                best.offer(client, &contact);
+            }
+            if let Some(client) = contact.client.clone().filter(|_| others.len() < LEARN) {
+                others.entry(client).or_insert(ContactLine { id: contact.id, visits: contact.visits });
+            }
+        }
+        next = page.next;
+        if next.is_none() {
+            learn(desk, others);
+            return Ok(true);
+        }
+    }
+    learn(desk, others);
+    desk.learn(ledger::walk(), Some((most + 1).to_string()));
+    Ok(false)
+}
+
+fn learn(desk: &mut Desk, others: BTreeMap<ClientId, ContactLine>) {
+    for (client, line) in others {
+        desk.learn(ledger::contact(&client), Some(line.to_text()));
+    }
+}
+
+/// Searches for one client: by our id, then by phone, then by e-mail.
+async fn search(desk: &mut Desk, schema: &Schema, client: &Client, best: &mut Best) -> Result<(), Stop> {
+    let phones = client.phones.iter().map(|phone| phone.last_ten().to_owned());
+    let emails = client.emails.iter().map(|email| email.reveal().to_owned());
+    for text in std::iter::once(client.id.as_str().to_owned()).chain(phones).chain(emails).filter(|text| !text.trim().is_empty()) {
+        let mut next = Some(format!("/api/v4/contacts?query={}&limit={PAGE}", wire::encoded(&text)));
+        for _ in 0..HIT_PAGES {
+            let Some(path) = next.take() else { break };
+            let page = desk.page(crate::http::Request::get(path, "GET /contacts?query"), "contacts").await?;
+            for contact in page.items.iter().filter_map(|entry| Contact::read(entry, schema)) {
+                best.offer(client, &contact);
+            }
+            next = page.next;
+        }
+        if best.0.contains_key(&client.id) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

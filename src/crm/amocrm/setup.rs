@@ -1,0 +1,290 @@
+//! What amoCRM needs before passes can go there: the fields in their group, and the pipeline and stage of passes. Planned, then applied, any number of
+//! times with the same result.
+//!
+//! Fields are found by code, so people may rename and move them. Never: a deletion; a change of what is there (a field's type can never be changed
+//! afterwards: a wrong one is said, and a person decides); a pipeline or stage created, for funnels belong to people.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::config::{AmoCrm, StageRef};
+use crate::crm::card::CardField;
+use crate::crm::script::{Errand, Line};
+use crate::crm::setup::{Item, Mode, Owner, Plan, SetupError, State, Subject};
+use crate::crm::texts::{PassField, Texts};
+use crate::http::{Answer, Request};
+
+use super::errors::{Meaning, meaning};
+use super::schema::{self, Raw};
+use super::wire::{self, PAGE};
+
+/// Fields of one request.
+const BATCH: usize = 50;
+
+/// What is read of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// The account itself.
+    Account,
+    /// Its pipelines.
+    Pipelines,
+    /// The contact's fields.
+    ContactFields,
+    /// The lead's fields.
+    LeadFields,
+}
+
+/// All of it.
+pub const READS: [Read; 4] = [Read::Account, Read::Pipelines, Read::ContactFields, Read::LeadFields];
+
+impl Read {
+    /// The first request.
+    #[must_use]
+    pub fn first(self) -> Request {
+        match self {
+            Self::Account => wire::get("/account?with=datetime_settings", self.label()),
+            Self::Pipelines => wire::get("/leads/pipelines", self.label()),
+            Self::ContactFields => wire::get(&format!("/contacts/custom_fields?limit={PAGE}"), self.label()),
+            Self::LeadFields => wire::get(&format!("/leads/custom_fields?limit={PAGE}"), self.label()),
+        }
+    }
+
+    /// What logs call it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Account => "GET /account",
+            Self::Pipelines => "GET /leads/pipelines",
+            Self::ContactFields => "GET /contacts/custom_fields",
+            Self::LeadFields => "GET /leads/custom_fields",
+        }
+    }
+
+    /// Where the entries are.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        if self == Self::Pipelines { "pipelines" } else { "custom_fields" }
+    }
+
+    /// Takes the first answer; `Some(next)` is the path of the next page. `None` when the answer cannot be read.
+    #[must_use]
+    pub fn take(self, answer: &Answer, raw: &mut Raw) -> Option<Option<String>> {
+        if self == Self::Account {
+            raw.account = answer.json().filter(Value::is_object)?;
+            return Some(None);
+        }
+        let page = wire::page(answer, self.key())?;
+        self.put(page.items, raw);
+        Some(page.next)
+    }
+
+    /// Takes entries of a further page.
+    pub fn put(self, items: Vec<Value>, raw: &mut Raw) {
+        match self {
+            Self::Account => {}
+            Self::Pipelines => raw.pipelines.extend(items),
+            Self::ContactFields => raw.contact_fields.extend(items),
+            Self::LeadFields => raw.lead_fields.extend(items),
+        }
+    }
+}
+
+/// The type that a field of ours has in amoCRM.
+#[must_use]
+pub fn kind_of(code: &str) -> Option<&'static str> {
+    let card = CardField::ALL.into_iter().find(|field| field.code() == code).map(|field| match field {
+        CardField::ClientId | CardField::Category | CardField::Cards => "text",
+        CardField::Birthday => "birthday",
+        CardField::Children | CardField::History => "textarea",
+        CardField::LastVisit | CardField::Updated => "date_time",
+        CardField::Visits | CardField::Deposit | CardField::Bonus => "numeric",
+    });
+    card.or_else(|| {
+        PassField::ALL.into_iter().find(|field| field.code() == code).map(|field| match field {
+            PassField::EventUid | PassField::Kind | PassField::Point | PassField::Ticket | PassField::Left | PassField::Medium => "text",
+            PassField::At => "date_time",
+            PassField::Remark => "textarea",
+        })
+    })
+}
+
+/// The setup of one account, to be given to [`crate::crm::setup::drive`].
+#[must_use]
+pub fn errand(config: AmoCrm, texts: Texts, mode: Mode) -> Errand {
+    Errand::new(move |line| set_up(line, config, texts, mode))
+}
+
+/// One side of the account: contacts or leads.
+#[derive(Clone, Copy)]
+struct Side {
+    owner: Owner,
+    path: &'static str,
+    get_groups: &'static str,
+    post_groups: &'static str,
+    post_fields: &'static str,
+}
+
+const SIDES: [Side; 2] = [
+    Side {
+        owner: Owner::Contact,
+        path: "/contacts/custom_fields",
+        get_groups: "GET /contacts/custom_fields/groups",
+        post_groups: "POST /contacts/custom_fields/groups",
+        post_fields: "POST /contacts/custom_fields",
+    },
+    Side {
+        owner: Owner::Deal,
+        path: "/leads/custom_fields",
+        get_groups: "GET /leads/custom_fields/groups",
+        post_groups: "POST /leads/custom_fields/groups",
+        post_fields: "POST /leads/custom_fields",
+    },
+];
+
+/// A field that is needed: code, name, type, and whether only machines write it.
+type Needed = (&'static str, &'static str, &'static str, bool);
+
+fn needed(side: Side, texts: &Texts) -> Vec<Needed> {
+    let kind = |code| kind_of(code).unwrap_or("text");
+    match side.owner {
+        // A birthday may be put right by people; the rest is Lime's.
+        Owner::Contact => CardField::ALL
+            .into_iter()
+            .map(|field| (field.code(), texts.card_field(field), kind(field.code()), field != CardField::Birthday))
+            .collect(),
+        Owner::Deal | Owner::Account => {
+            PassField::ALL.into_iter().map(|field| (field.code(), texts.pass_field(field), kind(field.code()), true)).collect()
+        }
+    }
+}
+
+async fn set_up(line: Line<Request, Answer>, config: AmoCrm, texts: Texts, mode: Mode) -> Result<Plan, SetupError> {
+    let mut raw = Raw::default();
+    for read in READS {
+        let answer = ask(&line, read.first()).await?;
+        let mut next = read.take(&answer, &mut raw).ok_or(SetupError::Unreadable { request: read.label(), what: "amoCRM's JSON" })?;
+        while let Some(path) = next.take() {
+            let page = list(&line, Request::get(path, read.label()), read.key()).await?;
+            read.put(page.items, &mut raw);
+            next = page.next;
+        }
+    }
+    let mut items = Vec::new();
+    for side in SIDES {
+        side_items(&line, &texts, mode, side, &raw, &mut items).await?;
+    }
+    items.extend(stage_items(&raw, &config));
+    Ok(Plan { crm: "amocrm", account: raw.account_name(), items })
+}
+
+/// The group and fields of one side, created where they lack.
+async fn side_items(line: &Line<Request, Answer>, texts: &Texts, mode: Mode, side: Side, raw: &Raw, items: &mut Vec<Item>) -> Result<(), SetupError> {
+    let fields = if side.owner == Owner::Contact { &raw.contact_fields } else { &raw.lead_fields };
+    let groups = list(line, wire::get(&format!("{}/groups", side.path), side.get_groups), "custom_field_groups").await?.items;
+    let mut group =
+        groups.iter().find(|group| wire::text(group.get("name")).as_deref() == Some(texts.group())).and_then(|group| wire::text(group.get("id")));
+    let mut wanted: Vec<(Needed, State)> = needed(side, texts).into_iter().map(|need| (need, field_state(need, fields))).collect();
+    let lacks = wanted.iter().any(|(_, state)| *state == State::Missing);
+    // Where all fields are there, people may have put them elsewhere: then the group is theirs to keep or to drop.
+    let mut state = if group.is_some() || !lacks { State::Present } else { State::Missing };
+    if mode == Mode::Apply && state == State::Missing {
+        let body = json!({ "name": texts.group(), "sort": 5 });
+        let answer = ask(line, wire::send(Method::POST, &format!("{}/groups", side.path), &[&body], side.post_groups)).await?;
+        let made = wire::page(&answer, "custom_field_groups").map(|page| page.items).unwrap_or_default();
+        group = made.first().and_then(|group| wire::text(group.get("id")));
+        state = State::Created;
+    }
+    if mode == Mode::Apply && lacks {
+        for part in wanted.iter_mut().filter(|(_, state)| *state == State::Missing).collect::<Vec<_>>().chunks_mut(BATCH) {
+            let body: Vec<Value> = part.iter().enumerate().map(|(at, (need, _))| definition(*need, group.as_deref(), at)).collect();
+            ask(line, wire::send(Method::POST, side.path, &body.iter().collect::<Vec<_>>(), side.post_fields)).await?;
+            for (_, state) in part {
+                *state = State::Created;
+            }
+        }
+    }
+    items.push(Item { subject: Subject::Group, owner: side.owner, name: texts.group().to_owned(), code: None, kind: None, state });
+    items.extend(wanted.into_iter().map(|((code, name, kind, _), state)| Item {
+        subject: Subject::Field,
+        owner: side.owner,
+        name: name.to_owned(),
+        code: Some(code.to_owned()),
+        kind: Some(kind.to_owned()),
+        state,
+    }));
+    Ok(())
+}
+
+fn field_state((code, _, kind, _): Needed, fields: &[Value]) -> State {
+    let Some(found) = fields.iter().find(|field| wire::text(field.get("code")).as_deref() == Some(code)) else {
+        return State::Missing;
+    };
+    let has = wire::text(found.get("type")).unwrap_or_default();
+    if has == kind {
+        return State::Present;
+    }
+    let name = wire::text(found.get("name")).unwrap_or_default();
+    State::Wrong {
+        found: format!("amoCRM: the field {code} (\"{name}\") is of type {has}, needed is {kind}"),
+        action: "amoCRM cannot change a field's type: delete that field or give it another code, then run limegate crm setup".to_owned(),
+    }
+}
+
+fn definition((code, name, kind, machine): Needed, group: Option<&str>, at: usize) -> Value {
+    let mut field = json!({ "name": name, "code": code, "type": kind, "sort": 500 + at, "is_api_only": machine });
+    if let Some(group) = group {
+        field["group_id"] = json!(group);
+    }
+    if kind == "birthday" {
+        field["remind"] = json!("never");
+    }
+    field
+}
+
+/// Pipeline and stage: found, or what a person has to do.
+fn stage_items(raw: &Raw, config: &AmoCrm) -> Vec<Item> {
+    let shown = |wanted: &StageRef, default: &str| match wanted {
+        StageRef::Name(name) => name.clone(),
+        StageRef::Id(id) => format!("id {id}"),
+        StageRef::Default => default.to_owned(),
+    };
+    let item = |subject, name, state| Item { subject, owner: Owner::Account, name, code: None, kind: None, state };
+    let pipeline = |state| item(Subject::Pipeline, shown(&config.pipeline, "(main)"), state);
+    let stage = |state| item(Subject::Stage, shown(&config.stage, "(142)"), state);
+    match schema::stage(raw, config, None) {
+        Ok(_) => vec![pipeline(State::Present), stage(State::Present)],
+        Err(problem) => {
+            let action = match &problem {
+                schema::Problem::Ambiguous { .. } => "write the id in the config: { id = 123 }; it stands in the address of the pipeline's page",
+                _ => {
+                    "create it in amoCRM (only a person should shape a funnel), or write one of the existing names in the config: [crm] passes = { pipeline = \"...\", stage = \"...\" }"
+                }
+            };
+            let wrong = State::Wrong { found: problem.to_string(), action: action.to_owned() };
+            if problem.code() == "setup/pipeline" { vec![pipeline(wrong)] } else { vec![pipeline(State::Present), stage(wrong)] }
+        }
+    }
+}
+
+async fn list(line: &Line<Request, Answer>, request: Request, key: &str) -> Result<wire::Page, SetupError> {
+    let label = request.label;
+    let answer = ask(line, request).await?;
+    wire::page(&answer, key).ok_or(SetupError::Unreadable { request: label, what: "a list" })
+}
+
+async fn ask(line: &Line<Request, Answer>, request: Request) -> Result<Answer, SetupError> {
+    let label = request.label;
+    let answer = line.ask(request).await;
+    let status = answer.status.as_u16();
+    match meaning(&answer) {
+        Meaning::Good => Ok(answer),
+        _ if answer.status == StatusCode::UNAUTHORIZED => Err(SetupError::Auth { request: label, status }),
+        Meaning::Later { reason, .. } if matches!(status, 402 | 403) => Err(SetupError::Forbidden { request: label, status, said: reason }),
+        Meaning::Later { reason, .. } | Meaning::Broken { reason } => Err(SetupError::Refused { request: label, status, said: reason }),
+        Meaning::BadItems(bad) => {
+            let said = bad.into_iter().map(|bad| bad.said).collect::<Vec<_>>().join("; ");
+            Err(SetupError::Refused { request: label, status, said })
+        }
+        Meaning::Refused { said } => Err(SetupError::Refused { request: label, status, said }),
+    }
+}

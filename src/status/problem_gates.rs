@@ -1,0 +1,68 @@
+//! Problems of gates: the reader is gone, silent, or not the one that the config names.
+
+use super::problem::{Code, Finding, Severity, Subject};
+use super::problem_memory::Memory;
+use super::snapshot::{GateState, Link, Snapshot};
+use crate::words::problems as words;
+
+/// An adapter that is plugged out and in again is back within this time.
+const REPLUG_MS: u64 = 5_000;
+/// A gate is taken for silent when this many passes should have come to it: at random, none of twelve is one case in 160 000.
+const EXPECTED: u64 = 12;
+/// A gate's share of the passes is known after this many.
+const KNOWN: u64 = 30;
+const MIN_SILENCE_MS: u64 = 60_000;
+
+pub(super) fn find(now: &Snapshot, memory: &Memory) -> Vec<Finding> {
+    let total: u64 = now.gates.values().map(|gate| gate.passes).sum();
+    now.gates
+        .iter()
+        .flat_map(|(id, gate)| match gate.link {
+            Link::Down => vec![down(id, gate)],
+            Link::Starting => Vec::new(),
+            Link::Up => [frames(id, gate, memory), silent(id, gate, total, now, memory)].into_iter().flatten().collect(),
+        })
+        .collect()
+}
+
+fn down(id: &str, gate: &GateState) -> Finding {
+    let subject = Subject::Gate(id.to_owned());
+    let why = gate.error.clone().unwrap_or_default();
+    let over_mqtt = !gate.port.starts_with('/');
+    if over_mqtt {
+        let text = words::GATE_TOPIC_DOWN.with("gate", id).with("topic", gate.port.as_str());
+        return Finding::new(Code::READER_DOWN, Severity::Red, subject, text, words::CHECK_BROKER)
+            .after(REPLUG_MS)
+            .caused_by(Code::NO_BROKER, Subject::Destination("mqtt".to_owned()));
+    }
+    let text = words::READER_DOWN.with("gate", id).with("port", gate.port.as_str()).with("why", why);
+    Finding::new(Code::READER_DOWN, Severity::Red, subject, text, words::CHECK_CABLE).after(REPLUG_MS)
+}
+
+fn frames(id: &str, gate: &GateState, memory: &Memory) -> Option<Finding> {
+    let (passes, bad) = memory.gate(id)?.recent();
+    let subject = Subject::Gate(id.to_owned());
+    if passes == 0 && bad >= 5 {
+        let text = words::NOT_THIS_READER.with("gate", id).with("reader", gate.reader.as_str()).count("n", bad);
+        return Some(Finding::new(Code::NOT_THIS_READER, Severity::Red, subject, text, words::CHECK_READER));
+    }
+    if bad >= 20 && bad * 4 > passes {
+        let text = words::BAD_FRAMES.with("gate", id).count("n", bad).count("m", passes);
+        return Some(Finding::new(Code::BAD_FRAMES, Severity::Amber, subject, text, words::CHECK_LINE));
+    }
+    None
+}
+
+/// Silent is not quiet: the neighbours say how busy it is.
+fn silent(id: &str, gate: &GateState, total: u64, now: &Snapshot, memory: &Memory) -> Option<Finding> {
+    let others = total.checked_sub(gate.passes).filter(|others| *others > 0)?;
+    let last = gate.last_byte_boot_ms?;
+    let age = now.boot_ms.saturating_sub(last);
+    let missed = memory.gate(id)?.others_since(others);
+    let expected = missed.saturating_mul(gate.passes) / others;
+    if gate.passes < KNOWN || expected < EXPECTED || age < MIN_SILENCE_MS {
+        return None;
+    }
+    let text = words::SILENT.with("gate", id).span("t", age).count("n", missed);
+    Some(Finding::new(Code::SILENT, Severity::Amber, Subject::Gate(id.to_owned()), text, words::CHECK_POWER).since(Some(last)))
+}

@@ -1,0 +1,82 @@
+//! What a plain `mosquitto_sub` sees of the box, and that it is true.
+
+use std::time::Duration;
+
+use limegate::status::{GateState, Link};
+use rumqttc::{AsyncClient, LastWill, MqttOptions, QoS};
+use serde_json::{Value, json};
+
+use crate::gateway::{Gateway, config, topics};
+use crate::mosquitto::Mosquitto;
+
+async fn state(broker: &Mosquitto) -> Value {
+    let lines = broker.read(&topics().state, 1).await.expect("a retained state");
+    let (topic, payload) = lines[0].split_once(' ').expect("topic and payload");
+    assert_eq!(topic, topics().state);
+    serde_json::from_str(payload).expect("JSON")
+}
+
+/// Asks until the retained state is as wanted.
+async fn state_becomes(broker: &Mosquitto, wanted: impl Fn(&Value) -> bool) -> Value {
+    let give_up = tokio::time::Instant::now() + crate::mosquitto::PATIENCE;
+    loop {
+        let seen = state(broker).await;
+        if wanted(&seen) {
+            return seen;
+        }
+        assert!(tokio::time::Instant::now() < give_up, "the state stays {seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mosquitto_sub_shows_state_and_health() {
+    let broker = Mosquitto::start().await;
+    let gateway = Gateway::client(&config(broker.port), None, 7).with_status();
+    gateway.hub.gate("n1", |gate| *gate = GateState { link: Link::Up, passes: 12, ..GateState::default() });
+    let seen = state(&broker).await;
+    assert_eq!((&seen["v"], &seen["state"], &seen["session"], &seen["version"]), (&json!(1), &json!("online"), &json!(7), &json!("0.1.0")));
+    let lines = broker.read(&topics().health, 1).await.expect("a retained health");
+    let health: Value = serde_json::from_str(lines[0].split_once(' ').unwrap().1).unwrap();
+    assert_eq!((&health["v"], &health["gates"]["n1"]["passes"]), (&json!(1), &json!(12)));
+
+    gateway.hub.gate("n1", |gate| gate.link = Link::Down);
+    state_becomes(&broker, |state| state["level"] == "red").await;
+    gateway.stop().await;
+    let seen = state(&broker).await;
+    assert_eq!((&seen["state"], &seen["session"]), (&json!("stopped"), &json!(7)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_box_that_dies_is_offline_and_one_that_comes_back_is_online() {
+    let broker = Mosquitto::start().await;
+    let gateway = Gateway::client(&config(broker.port), None, 7).with_status();
+    let born = state_becomes(&broker, |state| state["state"] == "online").await;
+    gateway.kill();
+    let will = state_becomes(&broker, |state| state["state"] == "offline").await;
+    assert_eq!((&will["session"], &will["connection"]), (&born["session"], &born["connection"]));
+    let gateway = Gateway::client(&config(broker.port), None, 8).with_status();
+    let born = state_becomes(&broker, |state| state["state"] == "online").await;
+    assert_eq!(born["session"], 8);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_will_does_not_mark_a_living_session_dead() {
+    let broker = Mosquitto::start().await;
+    // A connection of the box's last session, that the broker believes alive: it is not polled any more.
+    let mut options = MqttOptions::new(config(broker.port).client_id, "127.0.0.1", broker.port);
+    let will = json!({ "v": 1, "state": "offline", "session": 7, "connection": 1 }).to_string();
+    options.set_clean_session(false).set_keep_alive(Duration::from_secs(60));
+    options.set_last_will(LastWill::new(topics().state, will.clone(), QoS::AtLeastOnce, true));
+    let (_client, mut frozen) = AsyncClient::new(options, 10);
+    frozen.poll().await.expect("its CONNACK");
+
+    let gateway = Gateway::client(&config(broker.port), None, 8).with_status();
+    gateway.connected().await;
+    state_becomes(&broker, |state| state["state"] == "online" && state["session"] == 8).await;
+    // And once more, late: as a bridge or a second broker would bring it.
+    broker.publish(&topics().state, true, vec![will]).await;
+    state_becomes(&broker, |state| state["state"] == "online" && state["session"] == 8).await;
+    assert!(gateway.up());
+    gateway.stop().await;
+}
