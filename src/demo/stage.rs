@@ -101,7 +101,7 @@ impl Stage {
             ));
         }
         text.push_str(&format!(
-            "[lime]\nurl   = \"{}\"\ntoken = {{ file = \"lime-token\" }}\n\n[crm]\n{crm}\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\n",
+            "[lime]\nurl   = \"{}\"\ntoken = {{ file = \"lime-token\" }}\n\n[crm]\n{crm}\n[mqtt]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\n\n# A venue keeps the default of two minutes; a demo has none to spare.\n[delivery]\nsettle_window = \"3s\"\n",
             some(&addresses.lime_url)
         ));
         std::fs::write(&self.config, text)

@@ -1,0 +1,100 @@
+//! A pass from the gate to the CRM, through outages and restarts.
+
+use std::time::Duration;
+
+use sandbox::Host;
+use sandbox::faults::{Down, Mode, Rule};
+
+use crate::park::Park;
+
+const LONG: Duration = Duration::from_secs(90);
+
+fn passes_travel(crm: Host) {
+    let mut park = Park::new(crm);
+    park.set_up_crm();
+    park.open();
+    let cards: Vec<String> = park.media("card_uid").into_iter().filter(|uid| uid.len() == 8).take(4).collect();
+    let codes = park.media("qr");
+    for card in &cards {
+        park.card(card);
+    }
+    assert!(park.code(&codes[0], Duration::from_secs(5)), "the scanner got no ACK");
+    park.publish("m-1", "card_uid", &cards[0]);
+    park.wait_drained(6, LONG);
+
+    let entries = park.crm_entries();
+    assert_eq!(entries.len(), 6, "{entries:?}");
+    assert!(entries.values().all(|count| *count == 1), "{entries:?}");
+    let verified = park.venue.output(&["verify"], 0);
+    assert!(verified.contains("OK"), "{verified}");
+    let stopped = park.venue.stop();
+    assert_eq!(stopped.code(), Some(0));
+    // The same books when the gateway is stopped.
+    assert_eq!(park.venue.output(&["verify"], 0), verified);
+    park.venue.output(&["status"], 75);
+}
+
+#[test]
+fn passes_from_three_gates_reach_lime_and_amocrm() {
+    passes_travel(Host::Amocrm);
+}
+
+#[test]
+fn passes_from_three_gates_reach_lime_and_bitrix24() {
+    passes_travel(Host::Bitrix24);
+}
+
+#[test]
+fn passes_taken_while_everything_is_away_arrive_afterwards_and_once() {
+    let mut park = Park::new(Host::Amocrm);
+    park.set_up_crm();
+    for host in [Host::Lime, Host::Amocrm] {
+        park.fault(Rule::new(host, Mode::Down { how: Down::Refuse }));
+    }
+    park.open();
+    let codes = park.media("qr");
+    for code in &codes[..20] {
+        assert!(park.code(code, Duration::from_secs(5)), "no ACK while the destinations are away");
+    }
+    let status = park.venue.wait_status("lime is seen to be away", LONG, |status| status["destinations"]["lime"]["link"] == "down");
+    assert_eq!(status["destinations"]["lime"]["waiting"], 20);
+    // A restart in the middle of the outage changes nothing.
+    park.venue.stop();
+    park.forget_owners();
+    park.open();
+    park.clear_faults();
+    park.wait_drained(20, LONG);
+    let entries = park.crm_entries();
+    assert_eq!(entries.len(), 20);
+    assert!(entries.values().all(|count| *count == 1), "{entries:?}");
+}
+
+#[test]
+fn a_lost_answer_of_the_crm_makes_no_second_deal() {
+    let mut park = Park::new(Host::Amocrm);
+    park.set_up_crm();
+    park.fault(Rule::new(Host::Amocrm, Mode::DropAfterCommit).on("POST", "/api/v4/leads").times(1));
+    park.open();
+    let codes = park.media("qr");
+    for code in &codes[..5] {
+        assert!(park.code(code, Duration::from_secs(5)));
+    }
+    park.wait_drained(5, LONG);
+    let entries = park.crm_entries();
+    assert_eq!(entries.len(), 5);
+    assert!(entries.values().all(|count| *count == 1), "{entries:?}");
+}
+
+#[test]
+fn a_message_that_the_broker_sends_twice_is_one_pass() {
+    let mut park = Park::new(Host::Amocrm);
+    park.set_up_crm();
+    park.open();
+    let code = park.media("qr").remove(0);
+    for _ in 0..3 {
+        park.publish("same-id", "qr", &code);
+    }
+    park.publish("another-id", "qr", &code);
+    park.wait_drained(2, LONG);
+    assert_eq!(park.journal().len(), 2);
+}
