@@ -169,6 +169,26 @@ async fn control_sets_lists_and_takes_away_faults_and_refuses_what_it_does_not_k
     running.shutdown().await;
 }
 
+#[tokio::test]
+async fn control_adds_clients_codes_and_changes_switches() {
+    let running = serve(Options { clients: 5, ..Options::default() }).await.unwrap();
+    let control = running.addresses.control_url.clone();
+    let before = call(&control, "GET", "media", &json!(null)).await.1.as_array().unwrap().len();
+    let seeded = call(&control, "POST", "seed", &json!({"clients": 10, "service_points": ["main-1"]})).await.1;
+    assert!(seeded["media"].as_u64().unwrap() >= u64::try_from(before).unwrap() + 20, "a card and a ticket for each family at least");
+    assert_eq!(call(&control, "GET", "state", &json!(null)).await.1["lime"]["service_points"], 10);
+    let (one, two) = (call(&control, "POST", "oauth-code", &json!({})).await, call(&control, "POST", "oauth-code", &json!({})).await);
+    assert!(one.1["code"].is_string() && one.1 != two.1);
+    assert_eq!(
+        call(&control, "POST", "switches", &json!({"amocrm": {"filters": false}, "bitrix24": {"admin": false}, "lime": {"time_offset_ms": 5}}))
+            .await
+            .0,
+        200
+    );
+    assert_eq!(call(&control, "GET", "no-such", &json!(null)).await.0, 400);
+    running.shutdown().await;
+}
+
 async fn call(control: &str, method: &str, path: &str, given: &serde_json::Value) -> (u16, serde_json::Value) {
     let at = control.strip_prefix("http://").unwrap().strip_suffix("/_sandbox").unwrap();
     let given = if given.is_null() { String::new() } else { given.to_string() };

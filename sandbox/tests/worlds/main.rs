@@ -4,6 +4,7 @@
 
 mod amocrm;
 mod bitrix24;
+mod faults;
 mod lime;
 mod robust;
 mod support;
