@@ -16,6 +16,8 @@ use crate::domain::{Anchor, BootId, Moment, Quality, Seq, Stamp, Sync};
 struct Boot {
     /// A sequence that was written in it; `None` while its place among the others is not known.
     seq: Option<Seq>,
+    /// A sequence by which it had begun.
+    by: Option<Seq>,
     /// The latest boot time known of it.
     last_boot_ms: u64,
     /// By boot time.
@@ -69,12 +71,16 @@ impl Corrector {
         }
     }
 
-    /// Takes note of an anchor. Where its sequence is not at hand it corrects its own boot and tells the neighbours nothing.
-    pub fn anchor(&mut self, seq: Option<Seq>, anchor: &Anchor) {
-        if let Some(seq) = seq {
-            self.see(seq, &anchor.stamp);
-        }
+    /// Takes note of an anchor that was journalled at `seq`.
+    pub fn anchor(&mut self, seq: Seq, anchor: &Anchor) {
+        self.see(seq, &anchor.stamp);
+        self.anchor_by(seq, anchor);
+    }
+
+    /// Takes note of an anchor that was journalled at `seq` or before: it corrects its own boot and bounds later ones, but not earlier ones.
+    pub fn anchor_by(&mut self, seq: Seq, anchor: &Anchor) {
         let boot = self.boots.entry(anchor.stamp.boot).or_default();
+        boot.by = Some(boot.by.map_or(seq, |known| known.min(seq)));
         boot.last_boot_ms = boot.last_boot_ms.max(anchor.stamp.boot_ms);
         if !boot.anchors.contains(anchor) {
             boot.anchors.push(*anchor);
@@ -101,7 +107,7 @@ impl Corrector {
     /// `gone_ms` of boot time had gone by in the boot at `seq`; each earlier boot without an anchor adds what is known of its length.
     fn not_before(&self, seq: Seq, gone_ms: u64) -> Option<i64> {
         let mut gone = signed(gone_ms);
-        let mut earlier = self.placed(|other| other < seq);
+        let mut earlier = self.placed(|boot| boot.seq.or(boot.by).filter(|other| *other < seq));
         earlier.sort_unstable_by_key(|(other, _)| std::cmp::Reverse(*other));
         for (_, boot) in earlier {
             if let Some((wall, error)) = boot.wall_at(boot.last_boot_ms) {
@@ -115,7 +121,7 @@ impl Corrector {
     /// `left_ms` of boot time was still to come in the boot at `seq`.
     fn not_after(&self, seq: Seq, left_ms: u64) -> Option<i64> {
         let mut left = signed(left_ms);
-        let mut later = self.placed(|other| other > seq);
+        let mut later = self.placed(|boot| boot.seq.filter(|other| *other > seq));
         later.sort_unstable_by_key(|(other, _)| *other);
         for (_, boot) in later {
             if let Some((start, error)) = boot.wall_at(0) {
@@ -126,8 +132,8 @@ impl Corrector {
         None
     }
 
-    fn placed(&self, wanted: impl Fn(Seq) -> bool) -> Vec<(Seq, &Boot)> {
-        self.boots.values().filter_map(|boot| Some((boot.seq.filter(|seq| wanted(*seq))?, boot))).collect()
+    fn placed(&self, place: impl Fn(&Boot) -> Option<Seq>) -> Vec<(Seq, &Boot)> {
+        self.boots.values().filter_map(|boot| Some((place(boot)?, boot))).collect()
     }
 }
 
@@ -148,7 +154,7 @@ mod tests {
     #[test]
     fn a_fact_before_the_synchronisation_is_corrected_by_its_boots_anchor() {
         let mut corrector = Corrector::new();
-        corrector.anchor(None, &Anchor { stamp: stamp(1, 60_000, 1_800_000_060_000, Sync::Synced), error_ms: 5 });
+        corrector.anchor_by(90, &Anchor { stamp: stamp(1, 60_000, 1_800_000_060_000, Sync::Synced), error_ms: 5 });
         let moment = corrector.moment(&stamp(1, 10_000, 12, Sync::Unsynced));
         assert_eq!(moment, Moment { at_ms: 1_800_000_010_000, quality: Quality::Corrected, not_before_ms: None, not_after_ms: None });
     }
@@ -156,11 +162,11 @@ mod tests {
     #[test]
     fn a_boot_that_never_synchronised_is_bounded_by_its_neighbours() {
         let mut corrector = Corrector::new();
-        corrector.anchor(Some(5), &Anchor { stamp: stamp(1, 1_000, 1_000_001_000, Sync::Synced), error_ms: 100 });
+        corrector.anchor(5, &Anchor { stamp: stamp(1, 1_000, 1_000_001_000, Sync::Synced), error_ms: 100 });
         corrector.see(9, &stamp(1, 4_000, 0, Sync::Unsynced));
         corrector.see(20, &stamp(3, 7_000, 0, Sync::Unsynced));
         corrector.see(21, &stamp(3, 9_000, 0, Sync::Unsynced));
-        corrector.anchor(Some(30), &Anchor { stamp: stamp(4, 2_000, 1_000_502_000, Sync::Synced), error_ms: 10 });
+        corrector.anchor(30, &Anchor { stamp: stamp(4, 2_000, 1_000_502_000, Sync::Synced), error_ms: 10 });
         let moment = corrector.moment(&stamp(3, 7_000, 0, Sync::Unsynced));
         assert_eq!(moment.quality, Quality::Bounded);
         assert_eq!(moment.not_before_ms, Some(1_000_004_000 - 100 + 7_000));
@@ -169,11 +175,15 @@ mod tests {
     }
 
     #[test]
-    fn a_boot_whose_place_is_not_known_bounds_nothing() {
+    fn an_anchor_that_may_have_moved_bounds_only_what_came_later() {
         let mut corrector = Corrector::new();
-        corrector.anchor(None, &Anchor { stamp: stamp(1, 1_000, 1_000_001_000, Sync::Synced), error_ms: 0 });
-        corrector.see(20, &stamp(3, 7_000, 44, Sync::Unsynced));
-        let moment = corrector.moment(&stamp(3, 7_000, 44, Sync::Unsynced));
-        assert_eq!(moment, Moment { at_ms: 44, quality: Quality::Bounded, not_before_ms: None, not_after_ms: None });
+        corrector.anchor_by(90, &Anchor { stamp: stamp(1, 1_000, 1_000_001_000, Sync::Synced), error_ms: 0 });
+        for seq in [20, 95] {
+            corrector.see(seq, &stamp(u128::from(seq), 7_000, 44, Sync::Unsynced));
+        }
+        let before = corrector.moment(&stamp(20, 7_000, 44, Sync::Unsynced));
+        assert_eq!(before, Moment { at_ms: 44, quality: Quality::Bounded, not_before_ms: None, not_after_ms: None });
+        let after = corrector.moment(&stamp(95, 7_000, 44, Sync::Unsynced));
+        assert_eq!((after.not_before_ms, after.not_after_ms), (Some(1_000_008_000), None), "without what is not known to lie between");
     }
 }

@@ -103,7 +103,7 @@ impl Runner {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let to = parts.courier.destination();
-        let (supply, lanes) = Supply::new(Arc::clone(&parts.store), to, parts.policy);
+        let (supply, lanes) = Supply::new(Arc::clone(&parts.store), to, parts.policy, &parts.clock.stamp());
         let host = match to {
             Destination::Lime => Host::Lime,
             Destination::Crm => Host::Crm,

@@ -48,13 +48,15 @@ pub(super) struct Batch {
 
 impl Supply {
     /// Everything durable now is backlog. Jobs that have a `sending` record are in doubt.
-    pub fn new(store: Arc<dyn Store>, to: Destination, policy: CrmPolicy) -> (Self, Lanes) {
+    pub fn new(store: Arc<dyn Store>, to: Destination, policy: CrmPolicy, now: &Stamp) -> (Self, Lanes) {
         let tail = *store.head().borrow();
         let doubts = store.in_doubt(to).into_iter().map(|(seq, stamp)| (seq, doubt::of_earlier_run(stamp.wall_ms))).collect();
         let mut corrector = Corrector::new();
-        for anchor in store.anchors() {
-            corrector.anchor(None, &anchor);
+        for (seq, anchor) in store.anchors() {
+            corrector.anchor_by(seq, &anchor);
         }
+        // Whatever is in the journal was before now: that bounds the facts of a boot that never synchronised.
+        corrector.see(tail + 1, now);
         (Self { store, to, policy, tail, doubts, corrector }, Lanes::new(tail))
     }
 
@@ -97,7 +99,7 @@ impl Supply {
         for entry in entries {
             match &entry.record {
                 Record::Pass(pass) => self.corrector.see(entry.seq, &pass.stamp),
-                Record::Anchor(anchor) => self.corrector.anchor(Some(entry.seq), anchor),
+                Record::Anchor(anchor) => self.corrector.anchor(entry.seq, anchor),
                 Record::Revived(decision) if decision.to == self.to => {
                     for job in &decision.jobs {
                         match self.order_of(*job) {

@@ -112,7 +112,7 @@ pub(super) async fn reports(
 
 /// Watches the clock and journals anchors.
 pub(super) async fn anchors(store: Arc<dyn Store>, clock: SharedClock, hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
-    let mut watch = Watch::new(store.anchors().last());
+    let mut watch = Watch::new(store.anchors().last().map(|(_, anchor)| anchor));
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{SharedClock, SystemClock, tls_floor};
 use crate::config::{Config, ReaderConfig};
 use crate::control::{self, Control};
 use crate::delivery::{Parts, Runner};
@@ -77,11 +77,13 @@ pub fn crm_policy(config: &Config) -> CrmPolicy {
 /// # Errors
 /// When it cannot start. Once it runs, no trouble outside ends it.
 pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), StartError> {
-    let clock: SharedClock = Arc::new(SystemClock::new());
+    let system = Arc::new(SystemClock::new());
+    let clock: SharedClock = Arc::clone(&system) as SharedClock;
     make_private(&config.state_dir).map_err(|error| StartError::State(config.state_dir.clone(), error))?;
     let options = journal_options(&config, Arc::clone(&clock));
     let journal = tokio::task::spawn_blocking(move || Journal::open(real_disk(), options)).await.map_err(broken)??;
     let store: Arc<dyn Store> = Arc::new(journal.clone());
+    system.raise_floor(tls_floor(store.anchors().into_iter().map(|(_, anchor)| anchor.stamp)));
     let outcome = serve(&config, &clock, &store, &mut stop).await;
     // Off the runtime's threads: the checkpoint may take a moment on a slow card.
     if tokio::task::spawn_blocking(move || journal.close()).await.is_err() {
@@ -104,16 +106,17 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, sto
     let intake: Arc<dyn Intake> =
         Arc::new(JournalIntake::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), tap.clone(), rest_stop.clone(), &config.gates));
 
+    let (report, report_seen) = watch::channel(Arc::new(keep::report(config, &hub, store.as_ref(), clock, &mut Memory::new())));
     let mut rest = JoinSet::new();
     let broker = config.mqtt.as_ref().map(|mqtt| {
         let topics = publisher::Topics::of(&config.site);
-        let will = publisher::will(&topics, Arc::clone(&hub));
+        let will = publisher::will(&topics, report_seen.clone());
         let (client, task) = mqtt::Client::start(mqtt, remotes.mqtt_password.clone(), will, Arc::clone(&hub), Arc::clone(clock), rest_stop.clone());
         rest.spawn(async move {
             // Its own end is reported where it happens.
             let _ = task.await;
         });
-        rest.spawn(publisher::run(topics, client.clone(), Arc::clone(&hub), Arc::clone(clock), rest_stop.clone()));
+        rest.spawn(publisher::run(topics, client.clone(), report_seen.clone(), rest_stop.clone()));
         client
     });
 
@@ -155,7 +158,6 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, sto
         });
     }
 
-    let (report, report_seen) = watch::channel(Arc::new(keep::report(config, &hub, store.as_ref(), clock, &mut Memory::new())));
     rest.spawn(keep::reports(config.clone(), Arc::clone(&hub), Arc::clone(store), Arc::clone(clock), report, manager, rest_stop.clone()));
     rest.spawn(keep::anchors(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), rest_stop.clone()));
     rest.spawn(follow::follow(Arc::clone(store), tap.clone(), rest_stop.clone()));

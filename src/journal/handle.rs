@@ -349,8 +349,8 @@ impl Store for Journal {
         self.core().index.ledger(key)
     }
 
-    fn anchors(&self) -> Vec<Anchor> {
-        self.core().index.ready().state.anchors.iter().map(|(_, anchor)| *anchor).collect()
+    fn anchors(&self) -> Vec<(Seq, Anchor)> {
+        self.core().index.ready().state.anchors.iter().map(|(seq, anchor)| (*seq, *anchor)).collect()
     }
 
     fn dead(&self, to: Destination) -> Vec<DeadLetter> {

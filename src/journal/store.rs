@@ -134,8 +134,9 @@ pub trait Store: Send + Sync {
     /// The ledger's value under a key.
     fn ledger(&self, key: &LedgerKey) -> Option<String>;
 
-    /// All anchors that facts in the log may need.
-    fn anchors(&self) -> Vec<Anchor>;
+    /// All anchors that facts in the log may need, oldest first, each with a sequence that it was written at or before: one carried forward
+    /// from a dropped segment has moved.
+    fn anchors(&self) -> Vec<(Seq, Anchor)>;
 
     /// Dead letters of a destination, oldest first.
     fn dead(&self, to: Destination) -> Vec<DeadLetter>;

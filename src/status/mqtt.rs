@@ -9,16 +9,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::clock::SharedClock;
 use crate::config::Site;
-use crate::domain::{Stamp, Sync};
 use crate::mqtt::{ClientHandle, Connection, Incoming, Presence, Will};
 
-use super::{Hub, Link, Snapshot};
+use super::{Link, Problem, Report, Severity, Snapshot, worst};
 
 /// Changes are looked for this often, so that what flickers is told once.
 const LOOK: Duration = Duration::from_secs(1);
@@ -46,62 +44,33 @@ impl Topics {
 }
 
 /// The worst of what is wrong, as `state` names it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Nothing.
-    #[default]
-    Ok,
-    /// Something that a person should look at some day.
-    Note,
-    /// Deliveries are late.
-    Amber,
-    /// A gate does not work, or data is at risk.
-    Red,
-}
-
-impl Level {
-    /// `ok`, `note`, `amber`, `red`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Note => "note",
-            Self::Amber => "amber",
-            Self::Red => "red",
-        }
-    }
-
-    /// By effect on guests: a gate, the journal, deliveries, the rest.
-    #[must_use]
-    pub fn of(now: &Snapshot) -> Self {
-        if now.journal.failing.is_some() || now.gates.values().any(|gate| gate.link == Link::Down) {
-            Self::Red
-        } else if now.destinations.values().any(|destination| destination.link == Link::Down) {
-            Self::Amber
-        } else if now.destinations.values().any(|destination| destination.refused > 0) || now.journal.quarantined > 0 {
-            Self::Note
-        } else {
-            Self::Ok
-        }
+fn level(report: &Report) -> &'static str {
+    match worst(&report.problems) {
+        None => "ok",
+        Some(Severity::Grey) => "grey",
+        Some(Severity::Amber) => "amber",
+        Some(Severity::Red) => "red",
     }
 }
 
 /// The message on `state`.
 #[must_use]
-pub fn state(presence: Presence, now: &Snapshot, connection: u64) -> Value {
+pub fn state(presence: Presence, report: &Report, connection: u64) -> Value {
     let (state, level) = match presence {
-        Presence::Online => ("online", Some(Level::of(now).name())),
+        Presence::Online => ("online", Some(level(report))),
         Presence::Lost => ("offline", None),
         Presence::Stopped => ("stopped", None),
     };
+    let now = &report.snapshot;
     json!({ "v": 1, "state": state, "session": now.session, "connection": connection, "version": now.version, "level": level })
 }
 
-/// The message on `health`. Ages are seconds before `at`; `at` is as good as `clock.synced` says.
+/// The message on `health`. Ages are seconds before `at`; `at` is as good as `clock.synced` says. Of problems the codes, of which `docs` has the texts.
 #[must_use]
-pub fn health(now: &Snapshot, stamp: &Stamp) -> Value {
-    let age = |then: Option<u64>| then.map(|then| stamp.boot_ms.saturating_sub(then) / 1000);
-    let gates: serde_json::Map<String, Value> = now
+pub fn health(report: &Report) -> Value {
+    let now = &report.snapshot;
+    let age = |then: Option<u64>| then.map(|then| now.boot_ms.saturating_sub(then) / 1000);
+    let gates: Map<String, Value> = now
         .gates
         .iter()
         .map(|(id, gate)| {
@@ -112,7 +81,7 @@ pub fn health(now: &Snapshot, stamp: &Stamp) -> Value {
             (id.clone(), value)
         })
         .collect();
-    let destinations: serde_json::Map<String, Value> = now
+    let destinations: Map<String, Value> = now
         .destinations
         .iter()
         .map(|(name, to)| {
@@ -124,12 +93,16 @@ pub fn health(now: &Snapshot, stamp: &Stamp) -> Value {
             (name.clone(), value)
         })
         .collect();
+    let problems: Vec<Value> = shown(report)
+        .map(|one| json!({ "code": one.code, "severity": one.severity, "gate": one.gate, "destination": one.destination, "since": one.since }))
+        .collect();
     json!({
         "v": 1,
         "session": now.session,
         "version": now.version,
-        "at": jiff::Timestamp::from_millisecond(stamp.wall_ms).ok().map(|at| at.to_string()),
+        "at": now.at,
         "up_s": age(Some(now.started_boot_ms)),
+        "problems": problems,
         "passes": now.passes,
         "gates": gates,
         "destinations": destinations,
@@ -137,29 +110,34 @@ pub fn health(now: &Snapshot, stamp: &Stamp) -> Value {
             "bytes": now.journal.bytes, "budget_bytes": now.journal.budget_bytes, "segments": now.journal.segments, "last_seq": now.journal.last_seq,
             "oldest_unsettled": now.journal.oldest_unsettled, "quarantined": now.journal.quarantined, "failing": now.journal.failing.is_some(),
         },
-        "clock": { "synced": stamp.sync == Sync::Synced, "anchored": now.clock.anchored },
+        "clock": { "synced": now.clock.synced, "anchored": now.clock.anchored },
         "mqtt": { "connects": now.mqtt.connects, "unacknowledged": now.mqtt.unacknowledged },
     })
+}
+
+fn shown(report: &Report) -> impl Iterator<Item = &Problem> {
+    report.problems.iter().filter(|one| one.visible)
 }
 
 /// What of `health` is told within a second of its change.
 #[derive(Clone, Debug, PartialEq)]
 struct Essence {
+    problems: Vec<String>,
     gates: Vec<(Link, bool)>,
     destinations: Vec<(Link, Option<String>, u64, bool)>,
     failing: bool,
-    quarantined: u64,
     synced: bool,
 }
 
 impl Essence {
-    fn of(now: &Snapshot, stamp: &Stamp) -> Self {
+    fn of(report: &Report) -> Self {
+        let now = &report.snapshot;
         Self {
+            problems: shown(report).map(Problem::key).collect(),
             gates: now.gates.values().map(|gate| (gate.link, gate.error.is_some())).collect(),
             destinations: now.destinations.values().map(|to| (to.link, to.error.clone(), to.refused, to.doubtful > 0)).collect(),
             failing: now.journal.failing.is_some(),
-            quarantined: now.journal.quarantined,
-            synced: stamp.sync == Sync::Synced,
+            synced: now.clock.synced,
         }
     }
 }
@@ -173,16 +151,15 @@ fn numbers(now: &Snapshot) -> impl PartialEq + use<> {
 
 /// The will that goes with these topics: what the client says of the box when it comes, when it goes, and when it is gone.
 #[must_use]
-pub fn will(topics: &Topics, hub: Arc<Hub>) -> Will {
-    let message = move |presence, connection| state(presence, &hub.snapshot(), connection).to_string().into_bytes();
+pub fn will(topics: &Topics, reports: watch::Receiver<Arc<Report>>) -> Will {
+    let message = move |presence, connection| state(presence, &reports.borrow(), connection).to_string().into_bytes();
     Will { topic: topics.state.clone(), message: Arc::new(message) }
 }
 
 /// Publishes until told to stop. The birth and the farewell are the client's.
-pub async fn run(topics: Topics, client: ClientHandle, hub: Arc<Hub>, clock: SharedClock, mut stop: watch::Receiver<bool>) {
+pub async fn run(topics: Topics, client: ClientHandle, reports: watch::Receiver<Arc<Report>>, mut stop: watch::Receiver<bool>) {
     let connection = client.connection();
     let mut own = client.subscribe(&topics.state);
-    let mut publisher = Publisher { topics, client, hub, clock };
     let mut told_state = None;
     let mut told: Option<(Essence, _, Instant)> = None;
     let mut look = interval(LOOK);
@@ -203,39 +180,24 @@ pub async fn run(topics: Topics, client: ClientHandle, hub: Arc<Hub>, clock: Sha
                 if !connection.up {
                     continue;
                 }
-                let now = publisher.hub.snapshot();
-                let stamp = publisher.clock.stamp();
-                let level = Level::of(&now);
-                if told_state != Some((level, connection)) && publisher.state(&now, connection) {
-                    told_state = Some((level, connection));
+                let report = Arc::clone(&reports.borrow());
+                let new_state = Some((level(&report), connection));
+                if told_state != new_state {
+                    let payload = state(Presence::Online, &report, connection.number).to_string();
+                    // Refused only when the outbox is full: the next look tries again.
+                    if client.publish(&topics.state, payload, true).is_ok() {
+                        told_state = new_state;
+                    }
                 }
-                let essence = Essence::of(&now, &stamp);
+                let essence = Essence::of(&report);
                 let due = told.as_ref().is_none_or(|(told, figures, at)| {
-                    *told != essence || at.elapsed() >= ALWAYS || (at.elapsed() >= NUMBERS && *figures != numbers(&now))
+                    *told != essence || at.elapsed() >= ALWAYS || (at.elapsed() >= NUMBERS && *figures != numbers(&report.snapshot))
                 });
-                if due && publisher.health(&now, &stamp) {
-                    told = Some((essence, numbers(&now), Instant::now()));
+                if due && client.publish(&topics.health, health(&report).to_string(), true).is_ok() {
+                    told = Some((essence, numbers(&report.snapshot), Instant::now()));
                 }
             }
         }
-    }
-}
-
-struct Publisher {
-    topics: Topics,
-    client: ClientHandle,
-    hub: Arc<Hub>,
-    clock: SharedClock,
-}
-
-impl Publisher {
-    fn state(&mut self, now: &Snapshot, connection: Connection) -> bool {
-        let payload = state(Presence::Online, now, connection.number).to_string();
-        self.client.publish(&self.topics.state, payload, true).is_ok()
-    }
-
-    fn health(&mut self, now: &Snapshot, stamp: &Stamp) -> bool {
-        self.client.publish(&self.topics.health, health(now, stamp).to_string(), true).is_ok()
     }
 }
 
@@ -248,55 +210,66 @@ fn contradicts(message: &Incoming, connection: Connection) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock, ManualClock};
-    use crate::status::{DestinationState, GateState};
+    use crate::status::{DestinationState, GateState, Texts};
 
-    fn snapshot() -> Snapshot {
-        let mut now = Snapshot { session: 7, version: "0.1.0".to_owned(), started_boot_ms: 500, ..Snapshot::default() };
+    fn report() -> Report {
+        let mut now = Snapshot { session: 7, version: "0.1.0".to_owned(), started_boot_ms: 500, boot_ms: 5_000, ..Snapshot::default() };
         now.gates.insert("n1".to_owned(), GateState { link: Link::Up, passes: 3, last_pass_boot_ms: Some(1_000), ..GateState::default() });
-        now.destinations
-            .insert("lime".to_owned(), DestinationState { kind: "lime".to_owned(), link: Link::Up, waiting: 2, ..DestinationState::default() });
-        now
+        let lime = DestinationState { kind: "lime".to_owned(), link: Link::Up, waiting: 2, ..DestinationState::default() };
+        now.destinations.insert("lime".to_owned(), lime);
+        Report::new(now, Vec::new())
+    }
+
+    fn problem(severity: Severity, visible: bool) -> Problem {
+        Problem {
+            code: "G-101".to_owned(),
+            severity,
+            gate: Some("n1".to_owned()),
+            destination: None,
+            since: None,
+            visible_after: None,
+            depends_on: Vec::new(),
+            visible,
+            text: Texts { ru: "CANARY-8".to_owned(), en: "CANARY-9".to_owned() },
+            action: Texts::default(),
+            doc: String::new(),
+        }
     }
 
     #[test]
     fn birth_and_will_carry_the_same_numbers() {
-        let now = snapshot();
-        let (birth, will) = (state(Presence::Online, &now, 4), state(Presence::Lost, &now, 4));
+        let report = report();
+        let (birth, will) = (state(Presence::Online, &report, 4), state(Presence::Lost, &report, 4));
         assert_eq!(birth, json!({ "v": 1, "state": "online", "session": 7, "connection": 4, "version": "0.1.0", "level": "ok" }));
         assert_eq!((&will["state"], &will["session"], &will["connection"]), (&json!("offline"), &json!(7), &json!(4)));
     }
 
     #[test]
-    fn the_level_is_that_of_the_worst_effect() {
-        let mut now = snapshot();
-        assert_eq!(Level::of(&now), Level::Ok);
-        now.destinations.get_mut("lime").unwrap().refused = 1;
-        assert_eq!(Level::of(&now), Level::Note);
-        now.destinations.get_mut("lime").unwrap().link = Link::Down;
-        assert_eq!(Level::of(&now), Level::Amber);
-        now.gates.get_mut("n1").unwrap().link = Link::Down;
-        assert_eq!(Level::of(&now), Level::Red);
+    fn the_level_is_that_of_the_worst_problem_shown() {
+        let mut report = report();
+        report.problems = vec![problem(Severity::Red, false), problem(Severity::Amber, true), problem(Severity::Grey, true)];
+        assert_eq!(state(Presence::Online, &report, 1)["level"], "amber");
+        assert_eq!(health(&report)["problems"].as_array().map(Vec::len), Some(2));
     }
 
     #[test]
     fn health_has_numbers_and_ages_and_no_free_text() {
-        let mut now = snapshot();
+        let mut report = report();
+        report.problems = vec![problem(Severity::Red, true)];
+        let now = &mut report.snapshot;
         now.title = "CANARY-1".to_owned();
         now.journal.failing = Some("CANARY-2".to_owned());
         now.mqtt.error = Some("CANARY-3".to_owned());
         let gate = now.gates.get_mut("n1").unwrap();
         (gate.title, gate.error, gate.port) = ("CANARY-4".to_owned(), Some("CANARY-5".to_owned()), "CANARY-6".to_owned());
         now.destinations.get_mut("lime").unwrap().error_text = Some("CANARY-7".to_owned());
-        let clock = ManualClock::synced(1_795_342_500_000);
-        clock.advance_ms(4_000);
-        let health = health(&now, &clock.stamp());
+        let health = health(&report);
         assert_eq!(health["gates"]["n1"]["last_pass_s"], 4);
         assert_eq!(health["gates"]["n1"]["trouble"], true);
         assert_eq!(health["journal"]["failing"], true);
-        assert_eq!(health["at"], "2026-11-22T10:15:04Z");
         assert_eq!(health["up_s"], 4);
+        assert_eq!(health["problems"][0]["code"], "G-101");
         assert!(!health.to_string().contains("CANARY"));
-        assert!(!state(Presence::Online, &now, 1).to_string().contains("CANARY"));
+        assert!(!state(Presence::Online, &report, 1).to_string().contains("CANARY"));
     }
 }

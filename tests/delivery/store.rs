@@ -187,7 +187,7 @@ impl Store for MemoryStore {
         self.inner.lock().unwrap().ledger.get(key).cloned()
     }
 
-    fn anchors(&self) -> Vec<Anchor> {
+    fn anchors(&self) -> Vec<(Seq, Anchor)> {
         Vec::new()
     }
 

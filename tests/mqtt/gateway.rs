@@ -13,7 +13,7 @@ use limegate::mqtt::{Client, ClientHandle};
 use limegate::source::mqtt::{Validator, run};
 use limegate::source::{Intake, Reading, Refused, Taken};
 use limegate::status::mqtt::{Topics, will};
-use limegate::status::{Hub, Link, Snapshot};
+use limegate::status::{Hub, Link, Problem, Report, Snapshot};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -108,6 +108,7 @@ pub struct Gateway {
     pub client: ClientHandle,
     pub hub: Arc<Hub>,
     pub clock: SharedClock,
+    pub reports: watch::Sender<Arc<Report>>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -115,11 +116,13 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the client alone. `session` counts the starts of the gateway.
     pub fn client(config: &MqttConfig, password: Option<Secret>, session: u64) -> Self {
-        let hub = Arc::new(Hub::new(Snapshot { session, version: "0.1.0".to_owned(), ..Snapshot::default() }));
+        let now = Snapshot { session, version: "0.1.0".to_owned(), ..Snapshot::default() };
+        let hub = Arc::new(Hub::new(now.clone()));
+        let reports = watch::Sender::new(Arc::new(Report::new(now, Vec::new())));
         let clock: SharedClock = Arc::new(ManualClock::synced(1_795_342_500_000));
         let (stop, stopped) = watch::channel(false);
-        let (client, task) = Client::start(config, password, will(&topics(), Arc::clone(&hub)), Arc::clone(&hub), Arc::clone(&clock), stopped);
-        Self { client, hub, clock, stop, tasks: vec![task] }
+        let (client, task) = Client::start(config, password, will(&topics(), reports.subscribe()), Arc::clone(&hub), Arc::clone(&clock), stopped);
+        Self { client, hub, clock, reports, stop, tasks: vec![task] }
     }
 
     /// With a validator.
@@ -134,9 +137,14 @@ impl Gateway {
 
     /// With the status publisher.
     pub fn with_status(mut self) -> Self {
-        let (client, hub, clock) = (self.client.clone(), Arc::clone(&self.hub), Arc::clone(&self.clock));
-        self.tasks.push(tokio::spawn(limegate::status::mqtt::run(topics(), client, hub, clock, self.stop.subscribe())));
+        let run = limegate::status::mqtt::run(topics(), self.client.clone(), self.reports.subscribe(), self.stop.subscribe());
+        self.tasks.push(tokio::spawn(run));
         self
+    }
+
+    /// Draws up the report, as the gateway does each second.
+    pub fn report(&self, problems: Vec<Problem>) {
+        self.reports.send_replace(Arc::new(Report::new(self.hub.snapshot(), problems)));
     }
 
     pub fn up(&self) -> bool {

@@ -2,30 +2,47 @@
 
 use std::time::Duration;
 
-use limegate::status::{GateState, Link};
+use limegate::status::{GateState, Link, Problem};
 use rumqttc::{AsyncClient, LastWill, MqttOptions, QoS};
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, config, topics};
 use crate::mosquitto::Mosquitto;
 
-async fn state(broker: &Mosquitto) -> Value {
-    let lines = broker.read(&topics().state, 1).await.expect("a retained state");
+async fn retained(broker: &Mosquitto, wanted: &str) -> Value {
+    let lines = broker.read(wanted, 1).await.expect("a retained message");
     let (topic, payload) = lines[0].split_once(' ').expect("topic and payload");
-    assert_eq!(topic, topics().state);
+    assert_eq!(topic, wanted);
     serde_json::from_str(payload).expect("JSON")
 }
 
-/// Asks until the retained state is as wanted.
-async fn state_becomes(broker: &Mosquitto, wanted: impl Fn(&Value) -> bool) -> Value {
+async fn state(broker: &Mosquitto) -> Value {
+    retained(broker, &topics().state).await
+}
+
+fn red() -> Problem {
+    let texts = json!({ "ru": "", "en": "" });
+    let problem = json!({
+        "code": "G-101", "severity": "red", "gate": "n1", "destination": null, "since": null, "visible_after": null, "depends_on": [], "visible": true,
+        "text": texts, "action": texts, "doc": "",
+    });
+    serde_json::from_value(problem).expect("a problem")
+}
+
+/// Asks until the retained message is as wanted.
+async fn becomes(broker: &Mosquitto, topic: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let give_up = tokio::time::Instant::now() + crate::mosquitto::PATIENCE;
     loop {
-        let seen = state(broker).await;
+        let seen = retained(broker, topic).await;
         if wanted(&seen) {
             return seen;
         }
-        assert!(tokio::time::Instant::now() < give_up, "the state stays {seen}");
+        assert!(tokio::time::Instant::now() < give_up, "{topic} stays {seen}");
     }
+}
+
+async fn state_becomes(broker: &Mosquitto, wanted: impl Fn(&Value) -> bool) -> Value {
+    becomes(broker, &topics().state, wanted).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,13 +50,13 @@ async fn mosquitto_sub_shows_state_and_health() {
     let broker = Mosquitto::start().await;
     let gateway = Gateway::client(&config(broker.port), None, 7).with_status();
     gateway.hub.gate("n1", |gate| *gate = GateState { link: Link::Up, passes: 12, ..GateState::default() });
+    gateway.report(Vec::new());
     let seen = state(&broker).await;
     assert_eq!((&seen["v"], &seen["state"], &seen["session"], &seen["version"]), (&json!(1), &json!("online"), &json!(7), &json!("0.1.0")));
-    let lines = broker.read(&topics().health, 1).await.expect("a retained health");
-    let health: Value = serde_json::from_str(lines[0].split_once(' ').unwrap().1).unwrap();
-    assert_eq!((&health["v"], &health["gates"]["n1"]["passes"]), (&json!(1), &json!(12)));
+    becomes(&broker, &topics().health, |health| health["v"] == 1 && health["gates"]["n1"]["passes"] == 12).await;
 
-    gateway.hub.gate("n1", |gate| gate.link = Link::Down);
+    gateway.report(vec![red()]);
+    becomes(&broker, &topics().health, |health| health["problems"][0]["code"] == "G-101").await;
     state_becomes(&broker, |state| state["level"] == "red").await;
     gateway.stop().await;
     let seen = state(&broker).await;
