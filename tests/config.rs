@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use limegate::config::{self, Code, Config, CrmKind, Diagnostic, Environment, Language, PassesAs, ReaderConfig, Severity, StageRef, Style};
 use limegate::domain::Secret;
@@ -287,6 +288,8 @@ fn a_file_that_is_not_utf8_or_has_windows_line_ends_is_handled() {
     assert!(bench.shown(&mistakes, Language::En).contains("byte 16"), "{}", bench.shown(&mistakes, Language::En));
 }
 
+static BENCH: LazyLock<Bench> = LazyLock::new(Bench::new);
+
 /// Loads and shows whatever is given; the point is that it returns.
 fn digest(bench: &Bench, bytes: &[u8]) {
     let diagnostics = told(bench.load(bytes));
@@ -360,16 +363,15 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
+    // 256 cases each; PROPTEST_CASES says otherwise.
     #[test]
     fn any_bytes_are_answered_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        digest(&Bench::new(), &bytes);
+        digest(&BENCH, &bytes);
     }
 
     #[test]
     fn any_arrangement_of_config_pieces_is_answered_without_a_panic(pieces in prop::collection::vec(piece(), 0..60)) {
-        digest(&Bench::new(), pieces.concat().as_bytes());
+        digest(&BENCH, pieces.concat().as_bytes());
     }
 
     #[test]
@@ -385,6 +387,6 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
-        digest(&Bench::new(), &bytes);
+        digest(&BENCH, &bytes);
     }
 }

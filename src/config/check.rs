@@ -142,12 +142,19 @@ impl Checker<'_> {
         let table = Named { name: raw::Lime::TITLE, span: &lime.span };
         let url = self.text(lime.url.as_ref(), &table, "url", "url = \"https://lime.example/gw/v1\"");
         let url = match (&lime.url, url) {
-            (Some(at), Some(_)) => self.web(at, "url", "https://lime.example/gw/v1"),
+            (Some(at), Some(_)) => self.lime_url(at),
             _ => None,
         };
         let token = self.need(lime.token.as_ref(), &table, "token", TOKEN_EXAMPLE).and_then(|token| self.secret(token, |_| true));
         let ca = self.ca(lime.ca.as_ref());
         Some(LimeConfig { url: url?.text(), token: token?, ca: ca? })
+    }
+
+    /// The version stands in the address: without it every request would meet a 404.
+    fn lime_url(&mut self, at: &At<String>) -> Option<Address> {
+        let example = "https://lime.example/gw/v1";
+        let address = self.web(at, "url", example)?;
+        if address.path.ends_with("/gw/v1") { Some(address) } else { self.bad_address(at, "url", Bad::Form, example) }
     }
 
     fn mqtt(&mut self, mqtt: &At<raw::Mqtt>, site_id: &str) -> Option<MqttConfig> {

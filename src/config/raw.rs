@@ -108,7 +108,7 @@ choice! {
 table! {
     /// Lime.
     Lime = "[lime]" {
-        /// Base address of the Lime gateway API. https, or http to this machine.
+        /// Base address of the Lime gateway API, ending in /gw/v1. https, or http to this machine.
         #[schemars(required)]
         url: At<String>,
         /// The box's token.

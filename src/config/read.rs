@@ -162,6 +162,9 @@ pub(super) fn is_secret_key(key: &str) -> bool {
     const PARTS: [&str; 7] = ["token", "secret", "passw", "hook", "пароль", "токен", "секрет"];
     const WORDS: [&str; 4] = ["token", "secret", "password", "webhook"];
     let key = key.to_lowercase();
+    if key == "token_server" {
+        return false;
+    }
     let near = |part: &str| part.len() <= 16 && WORDS.iter().any(|word| strsim::damerau_levenshtein(part, word) <= word.len() / 3);
     key == "key"
         || key == "apikey"

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::codec::Profile;
+use crate::codec::{Profile, ProfileError};
 
 /// The reader that is no serial profile: a validator that publishes the gateway's own JSON.
 pub(super) const MQTT_JSON: &str = "mqtt-json";
@@ -22,7 +22,7 @@ pub(super) enum NoProfile {
         /// The file.
         path: String,
         /// Why.
-        why: String,
+        why: crate::words::Value,
     },
 }
 
@@ -32,5 +32,11 @@ pub(super) fn find(reader: &str, config_file: &Path) -> Result<Profile, NoProfil
         return Profile::builtin(reader).ok_or(NoProfile::Unknown);
     }
     let path = config_file.parent().unwrap_or(Path::new("")).join(reader);
-    Profile::load(&path).map_err(|error| NoProfile::Bad { path: path.display().to_string(), why: error.to_string() })
+    Profile::load(&path).map_err(|error| {
+        let why = match error {
+            ProfileError::Unreadable { source, .. } => super::secret::why_not(source.kind()),
+            other => other.to_string().into(),
+        };
+        NoProfile::Bad { path: path.display().to_string(), why }
+    })
 }
