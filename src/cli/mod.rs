@@ -7,8 +7,17 @@
 
 mod check;
 mod config;
+mod crm;
+mod dead;
+mod journal;
 pub mod logs;
 pub mod render;
+mod run;
+mod show;
+mod status;
+mod tap;
+mod verify;
+mod when;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -17,6 +26,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Language;
+use crate::control::ClientError;
+use crate::words::journal as words;
 
 /// Where the config is, unless `--config` says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/limegate/limegate.toml";
@@ -95,6 +106,23 @@ impl Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the gateway until it is told to stop.
+    Run(run::RunArgs),
+    /// Show the running gateway in one screen.
+    Status,
+    /// Count that nothing is lost: read = stored = Lime = CRM + waiting + refused.
+    Verify(verify::VerifyArgs),
+    /// Show passes as they come.
+    Tap(tap::TapArgs),
+    /// Look into what is stored and what became of it.
+    Journal(journal::JournalArgs),
+    /// Look at what was refused for good, send it again or give it up.
+    Dead(dead::DeadArgs),
+    /// What the CRM needs: set it up, check it, log in.
+    Crm(crm::CrmArgs),
+    /// A venue in a terminal: simulated gates, Lime and a CRM, and this gateway between them.
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::DemoArgs),
     /// Check the config as `run` would, and print every mistake.
     Check,
     /// Print an example, the JSON Schema, or what the gateway would use.
@@ -113,10 +141,49 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
+        Command::Run(args) => run::run(&cli.global, &args),
+        Command::Status => status::run(&cli.global),
+        Command::Verify(args) => verify::run(&cli.global, &args),
+        Command::Tap(args) => tap::run(&cli.global, &args),
+        Command::Journal(args) => journal::run(&cli.global, &args),
+        Command::Dead(args) => dead::run(&cli.global, &args),
+        Command::Crm(args) => crm::run(&cli.global, &args),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => crate::demo::run(&cli.global, &args),
         Command::Check => check::run(&cli.global),
         Command::Config(args) => config::run(&cli.global, &args),
     }
     .into()
+}
+
+/// Runs a future of a command that asks the gateway or a remote. One thread is enough for it.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(future),
+        Err(error) => {
+            notice(&format!("the kernel gives no event queue: {error}"));
+            std::process::exit(Exit::TryAgain as i32)
+        }
+    }
+}
+
+/// Says why the gateway did not answer, and how the command ends.
+fn client_error(error: &ClientError, language: Language) -> Exit {
+    let why = error.to_string();
+    match error {
+        ClientError::NotRunning(_) | ClientError::NotAllowed(_) => {
+            notice(&words::NOT_RUNNING.with("why", why).text(language));
+            Exit::TryAgain
+        }
+        ClientError::Broken(_) => {
+            notice(&words::SOCKET_TROUBLE.with("why", why).text(language));
+            Exit::TryAgain
+        }
+        ClientError::Refused(_) => {
+            notice(&words::SOCKET_TROUBLE.with("why", why).text(language));
+            Exit::Problems
+        }
+    }
 }
 
 /// Prints to standard output; a reader that has left is no error.
@@ -132,6 +199,11 @@ pub fn notice(text: &str) {
 /// Prints a JSON object to standard output.
 pub fn out_json(value: &serde_json::Value) {
     out(&format!("{value:#}"));
+}
+
+/// How wide the terminal is; 100 where there is none.
+fn width() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stdout()).map(|size| usize::from(size.ws_col)).ok().filter(|width| *width >= 40).unwrap_or(100)
 }
 
 /// Whether notices may be coloured.

@@ -7,6 +7,8 @@
 
 mod ironlogic;
 mod lines;
+#[cfg(test)]
+mod noise_tests;
 mod profile;
 mod rdm6300;
 mod repeats;

@@ -16,7 +16,9 @@ use tokio::net::UnixListener;
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::SharedClock;
-use crate::journal::{Drop, Record, Store};
+use crate::delivery::{self as letters, LetterError, revive};
+use crate::domain::Seq;
+use crate::journal::Store;
 use crate::status::Report;
 use crate::tap::Event;
 
@@ -106,24 +108,22 @@ async fn next(events: &mut broadcast::Receiver<Event>) -> Option<Event> {
 }
 
 async fn retry(State(control): State<Control>, Json(decision): Json<Decision>) -> Response {
-    decide(&control, decision, Record::Revived).await
+    let Decision { to, jobs, reason } = decision;
+    answer(revive(control.store.as_ref(), control.clock.as_ref(), to, jobs.clone(), reason).await, jobs)
 }
 
 async fn drop_dead(State(control): State<Control>, Json(decision): Json<Decision>) -> Response {
     if decision.reason.trim().is_empty() {
         return (StatusCode::BAD_REQUEST, "a reason is needed").into_response();
     }
-    decide(&control, decision, Record::Dropped).await
+    let Decision { to, jobs, reason } = decision;
+    answer(letters::drop_dead(control.store.as_ref(), control.clock.as_ref(), to, jobs.clone(), reason).await, jobs)
 }
 
-async fn decide(control: &Control, decision: Decision, record: fn(Drop) -> Record) -> Response {
-    let dead = control.store.dead(decision.to);
-    let jobs: Vec<_> = decision.jobs.into_iter().filter(|job| dead.iter().any(|letter| letter.job == *job)).collect();
-    if !jobs.is_empty() {
-        let made = record(Drop { to: decision.to, jobs: jobs.clone(), reason: decision.reason, stamp: control.clock.stamp() });
-        if let Err(error) = control.store.append(vec![made]).await {
-            return (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response();
-        }
+fn answer(result: Result<(), LetterError>, jobs: Vec<Seq>) -> Response {
+    match result {
+        Ok(()) => Json(Decided { jobs }).into_response(),
+        Err(error @ LetterError::NotDead { .. }) => (StatusCode::NOT_FOUND, error.to_string()).into_response(),
+        Err(error @ LetterError::Append(_)) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
     }
-    Json(Decided { jobs }).into_response()
 }

@@ -351,3 +351,172 @@ fn digest(parts: &[&str]) -> String {
     let whole = Uuid::new_v5(&NAMESPACE, parts.join("\u{1f}").as_bytes()).simple().to_string();
     whole.chars().take(16).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::config::Language;
+    use crate::domain::{
+        Balances, Card as ClientCard, Category, CategoryKind, Charge, Direction, Moment, Money, Relation, ServicePointId, TransactionLine,
+    };
+
+    fn texts() -> Texts {
+        Texts::new(Language::Ru, TimeZone::get("Asia/Yekaterinburg").unwrap())
+    }
+
+    fn client() -> Client {
+        let child = |id: &str, name: &str, born: &str, relation: &str, role| Relation {
+            client_id: id.into(),
+            relation: relation.to_owned(),
+            role,
+            first_name: Personal::new(name),
+            birth_date: Some(Personal::new(born)),
+        };
+        Client {
+            id: "c-77".into(),
+            version: 4,
+            category: Some(Category { id: "1".into(), name: "Взрослый".into(), kind: CategoryKind::Adult }),
+            last_name: Personal::new("Канарейкина"),
+            first_name: Personal::new("Анна"),
+            middle_name: Personal::new("Петровна"),
+            birth_date: Some(Personal::new("1990-02-03")),
+            phones: vec![Phone::parse("89991234567").unwrap()],
+            emails: vec![Personal::new("anna@example.com"), Personal::new("")],
+            cards: vec![
+                ClientCard { id: "1".into(), uid: Personal::new("AC11A1A3"), active: true },
+                ClientCard { id: "2".into(), uid: Personal::new("DEADBEEF"), active: false },
+            ],
+            balances: Balances { deposit: Some(Money { minor: 125_050, currency: "RUB".into() }), bonus: Some(40) },
+            relations: vec![
+                child("c-79", "Пётр", "2018-07-09", "сын", RelationRole::Child),
+                child("c-78", "Мария", "2015-01-02", "дочь", RelationRole::Child),
+                child("c-80", "Олег", "1988-01-02", "муж", RelationRole::Other),
+            ],
+        }
+    }
+
+    /// 14:32 on 22.11.2026 in Yekaterinburg, and so many minutes later.
+    fn at(minutes: i64) -> i64 {
+        1_795_339_920_000 + minutes * 60_000
+    }
+
+    fn transaction(number: u32, minutes: i64) -> Transaction {
+        Transaction {
+            id: format!("t{number:03}"),
+            kind: "write_off".to_owned(),
+            occurred_ms: at(minutes),
+            service_point: Some(ServicePointId::from("sp-4")),
+            write_off_id: Some(Uuid::from_u128(number.into())),
+            lines: vec![TransactionLine { name: "Батуты 1 час".into(), quantity: 1, amount: 50_000 }],
+            total: Some(Money { minor: -50_000, currency: "RUB".into() }),
+        }
+    }
+
+    fn write_off(number: u128, minutes: i64) -> WriteOff {
+        WriteOff {
+            pass_id: Uuid::from_u128(number),
+            pass_seq: 1,
+            status: WriteOffStatus::Applied,
+            code: "ok".into(),
+            transaction_id: None,
+            client_id: Some("c-77".into()),
+            right: None,
+            charge: Some(Charge { quantity: 1, money: None, title: Some("Батуты 1 час".into()) }),
+            conflict_with: None,
+            gate: "n1".into(),
+            service_point: "sp-4".into(),
+            service_point_title: None,
+            direction: Direction::In,
+            medium_masked: "••A1A3".into(),
+            occurred: Moment::exact(at(minutes)),
+            received_ms: None,
+            test: false,
+        }
+    }
+
+    fn text(card: &Card, field: CardField) -> String {
+        match card.about.iter().chain(&card.running).find(|(has, _)| *has == field) {
+            Some((_, CardValue::Text(text) | CardValue::Lines(text) | CardValue::Day(text))) => text.reveal().to_owned(),
+            Some((_, CardValue::Number(number) | CardValue::Minor(number) | CardValue::At(number))) => number.to_string(),
+            None => "-".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_card_shows_what_lime_knows_with_cards_masked() {
+        let card = card(Known { client: &client(), transactions: &[transaction(1, 0)], write_offs: &[], before: None }, &texts());
+        assert_eq!(card.person.first_name.reveal(), "Анна Петровна");
+        assert_eq!(text(&card, CardField::Children), "Мария — 02.01.2015 (дочь)\nПётр — 09.07.2018 (сын)");
+        assert_eq!(text(&card, CardField::Cards), "••A1A3");
+        assert_eq!(text(&card, CardField::Deposit), "125050");
+        assert_eq!(text(&card, CardField::LastVisit), at(0).to_string());
+        assert_eq!(text(&card, CardField::History), "22.11.2026 14:32 · Списание · Батуты 1 час · −500,00\u{a0}₽ · sp-4");
+        assert_eq!(card.person.emails.len(), 1);
+    }
+
+    #[test]
+    fn the_history_has_the_ten_newest_first_and_the_pass_that_lime_does_not_list_yet() {
+        let listed: Vec<Transaction> = (1..=10).map(|n| transaction(n, i64::from(n))).collect();
+        let new = write_off(99, 30);
+        let doubled = write_off(10, 10);
+        let card = card(Known { client: &client(), transactions: &listed, write_offs: &[&new, &doubled], before: None }, &texts());
+        let history = text(&card, CardField::History);
+        let times: Vec<&str> = history.lines().map(|line| line.split(" · ").next().unwrap()).collect();
+        assert_eq!(times.len(), HISTORY_LINES);
+        assert_eq!((times[0], times[1], times[9]), ("22.11.2026 15:02", "22.11.2026 14:42", "22.11.2026 14:34"));
+        assert_eq!(text(&card, CardField::LastVisit), at(30).to_string());
+    }
+
+    #[test]
+    fn a_long_history_stays_below_the_limit_and_whole_in_its_characters() {
+        let mut long = transaction(1, 0);
+        long.lines = (0..100).map(|n| TransactionLine { name: format!("🎉 Праздник {n}"), quantity: 2, amount: 1 }).collect();
+        let listed: Vec<Transaction> = (0..10).map(|_| long.clone()).collect();
+        let card = card(Known { client: &client(), transactions: &listed, write_offs: &[], before: None }, &texts());
+        let history = text(&card, CardField::History);
+        assert!(history.chars().count() <= HISTORY_CHARS, "{}", history.chars().count());
+        assert_eq!(history.lines().count(), 10);
+    }
+
+    #[test]
+    fn a_pass_counts_once_however_often_it_is_seen() {
+        let first = write_off(1, 0);
+        let listed = [transaction(1, 0), transaction(2, 5)];
+        let known = |before| Known { client: &CLIENT, transactions: &listed, write_offs: &[], before };
+        static CLIENT: std::sync::LazyLock<Client> = std::sync::LazyLock::new(client);
+        let one = card(Known { write_offs: &[&first], ..known(None) }, &texts());
+        assert_eq!(one.written.visits, 2);
+        assert!(one.written.covers(&write_off(2, 5)), "a pass that Lime listed needs no second update");
+        let two = card(known(Some(&one.written)), &texts());
+        assert_eq!(two.written, one.written, "the same card has the same marks");
+        let third = write_off(3, 9);
+        assert!(!one.written.covers(&third));
+        let three = card(Known { write_offs: &[&third], ..known(Some(&one.written)) }, &texts());
+        assert_eq!((three.written.visits, three.written.person == one.written.person), (3, true));
+        assert_ne!(three.written.running, one.written.running);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_card_is_small_and_tells_nobody_who_it_is() {
+        let listed: Vec<Transaction> = (1..=10).map(|n| transaction(n, i64::from(n))).collect();
+        let before = Written { seen: (100..140).map(Uuid::from_u128).collect(), ..Written::default() };
+        let card = card(Known { client: &client(), transactions: &listed, write_offs: &[], before: Some(&before) }, &texts());
+        let kept = card.written.to_text();
+        assert!(kept.len() < 1_200, "{} bytes", kept.len());
+        assert_eq!(Written::parse(&kept), Some(card.written.clone()));
+        for canary in ["Анна", "Канарейкина", "9991234567", "anna@", "AC11A1A3", "1990", "Пётр"] {
+            assert!(!kept.contains(canary) && !format!("{card:?}").contains(canary), "{canary}");
+        }
+    }
+
+    #[test]
+    fn a_birthday_that_was_left_unset_is_no_birthday() {
+        let mut client = client();
+        client.birth_date = Some(Personal::new("1970-01-01"));
+        let card = card(Known { client: &client, transactions: &[], write_offs: &[], before: None }, &texts());
+        assert_eq!(text(&card, CardField::Birthday), "-");
+        assert_eq!(text(&card, CardField::History), "-", "an empty history blanks nothing");
+    }
+}

@@ -6,6 +6,7 @@
 pub mod amocrm;
 pub mod bitrix24;
 pub mod card;
+pub mod login;
 pub mod script;
 pub mod setup;
 pub mod texts;

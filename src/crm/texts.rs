@@ -302,3 +302,93 @@ pub fn cut(text: &str, most: usize) -> String {
     short.push('…');
     short
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Charge, Moment};
+
+    /// 14:32 on 22.11.2026 in Yekaterinburg.
+    const AT: i64 = 1_795_339_920_000;
+    const MINUTE: i64 = 60_000;
+
+    fn texts(language: Language) -> Texts {
+        Texts::new(language, TimeZone::get("Asia/Yekaterinburg").unwrap())
+    }
+
+    fn write_off() -> WriteOff {
+        WriteOff {
+            pass_id: Uuid::from_u128(1),
+            pass_seq: 1,
+            status: WriteOffStatus::Applied,
+            code: "ok".into(),
+            transaction_id: None,
+            client_id: None,
+            right: None,
+            charge: Some(Charge { quantity: 1, money: None, title: Some("Батуты 1 час".into()) }),
+            conflict_with: None,
+            gate: "n1".into(),
+            service_point: "sp-4".into(),
+            service_point_title: Some("Батуты, вход Север".into()),
+            direction: Direction::In,
+            medium_masked: String::new(),
+            occurred: Moment::exact(AT),
+            received_ms: Some(AT + 1_000),
+            test: false,
+        }
+    }
+
+    #[test]
+    fn a_deal_is_titled_with_the_point_else_the_ticket_in_the_venues_time() {
+        let mut pass = write_off();
+        assert_eq!(texts(Language::Ru).deal_title(&pass), "Проход: Батуты, вход Север, 22.11 14:32");
+        assert_eq!(texts(Language::En).deal_title(&pass), "Pass: Батуты, вход Север, 22.11 14:32");
+        pass.service_point_title = None;
+        assert_eq!(texts(Language::Ru).deal_title(&pass), "Проход: Батуты 1 час, 22.11 14:32");
+        pass.charge = None;
+        assert_eq!(texts(Language::Ru).deal_title(&pass), "Проход: sp-4, 22.11 14:32");
+        (pass.test, pass.status) = (true, WriteOffStatus::Refused);
+        assert_eq!(texts(Language::Ru).deal_title(&pass), "ТЕСТ. Отказ: sp-4, 22.11 14:32");
+    }
+
+    #[test]
+    fn a_late_record_says_that_it_is_late_and_why() {
+        let ru = texts(Language::Ru);
+        let mut pass = write_off();
+        assert_eq!(ru.remark(&pass, AT + 2 * MINUTE), None);
+        assert_eq!(ru.remark(&pass, AT - 60 * MINUTE), None, "a clock that was set back makes nothing late");
+        let late = ru.remark(&pass, AT + 90 * MINUTE).unwrap();
+        assert!(late.contains("22.11.2026 14:32") && late.contains("22.11.2026 16:02") && late.contains("CRM"), "{late}");
+        pass.received_ms = Some(AT + 60 * MINUTE);
+        let late = ru.remark(&pass, AT + 90 * MINUTE).unwrap();
+        assert!(late.contains("с Лаймом не было до 22.11.2026 15:32"), "{late}");
+        pass.occurred.quality = Quality::Bounded;
+        assert!(texts(Language::En).remark(&pass, AT).unwrap().contains("approximate"));
+    }
+
+    #[test]
+    fn sums_are_written_as_the_language_writes_them() {
+        let money = |minor| Money { minor, currency: "RUB".into() };
+        assert_eq!(texts(Language::Ru).money(&money(123_456_789)), "1\u{a0}234\u{a0}567,89\u{a0}₽");
+        assert_eq!(texts(Language::Ru).money(&money(-5)), "−0,05\u{a0}₽");
+        assert_eq!(texts(Language::En).money(&money(125_050)), "RUB\u{a0}1,250.50");
+    }
+
+    #[test]
+    fn every_field_has_a_name_of_its_own_in_both_languages() {
+        for language in [Language::Ru, Language::En] {
+            let texts = texts(language);
+            let card: std::collections::BTreeSet<_> = CardField::ALL.into_iter().map(|field| texts.card_field(field)).collect();
+            let pass: std::collections::BTreeSet<_> = PassField::ALL.into_iter().map(|field| texts.pass_field(field)).collect();
+            assert_eq!((card.len(), pass.len()), (CardField::ALL.len(), PassField::ALL.len()));
+        }
+    }
+
+    #[test]
+    fn a_moment_that_no_calendar_holds_does_not_stop_anything() {
+        assert_eq!(texts(Language::Ru).moment(i64::MAX), "время неизвестно");
+        assert_eq!(cut("приве́т", 4), "при…");
+    }
+}

@@ -95,6 +95,19 @@ impl TokenStore {
         self.replace(&self.path(), &text)
     }
 
+    /// Takes the pair for oneself among all processes of the box, until the file is dropped. `None` when another has it.
+    fn alone(&self) -> Option<std::fs::File> {
+        let lock = std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(self.folder.join(format!("{}.lock", self.name)))
+            .ok()?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok()?;
+        Some(lock)
+    }
+
     /// Where a note about the pair is.
     fn note_path(&self) -> PathBuf {
         self.folder.join(format!("{}.note.json", self.name))
@@ -184,6 +197,12 @@ impl Rotating {
         if turn != seen {
             return Ok(());
         }
+        let store = self.store.clone();
+        let _alone_on_the_box = match tokio::task::spawn_blocking(move || (store.folder.is_dir(), store.alone())).await {
+            Ok((true, None)) => return Err(RenewError::Later("another limegate on this box is renewing it".to_owned())),
+            Ok((_, lock)) => lock,
+            Err(_) => None,
+        };
         // `limegate crm login` may have put a new pair there, or another process of this box renewed it: what is on disk is newer than what we hold.
         let store = self.store.clone();
         if let Ok(Ok(Some(stored))) = tokio::task::spawn_blocking(move || store.load()).await
@@ -267,6 +286,18 @@ mod tests {
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         assert_eq!(rotating.access().reveal(), "access-2");
         assert_eq!(store.load(), Ok(Some(pair(2))));
+    }
+
+    #[tokio::test]
+    async fn of_two_processes_one_renews() {
+        let home = tempfile::tempdir().unwrap();
+        let store = TokenStore::new(home.path(), "amocrm");
+        store.save(&pair(1)).unwrap();
+        let rotating = Rotating::new(store.clone(), pair(1));
+        let other = store.alone().unwrap();
+        assert!(matches!(rotating.renew(|_| async { panic!("the other one asks") }).await, Err(RenewError::Later(_))));
+        drop(other);
+        assert_eq!(rotating.renew(|_| async { Ok(pair(2)) }).await, Ok(()));
     }
 
     #[tokio::test]

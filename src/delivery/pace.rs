@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use super::backoff::millis;
 
-/// Requests leave evenly but arrive unevenly: a window is this much longer than the remote's.
+/// Requests leave evenly but arrive unevenly: a window is this much longer than the remote's, and more where that turns out too little.
 const MARGIN_MS: u64 = 30;
+
+/// And this much at most.
+const MOST_MARGIN_MS: u64 = 240;
 
 /// The remote's clock and ours differ in rate, and arrivals bunch up: a bucket is filled this much slower.
 const BUCKET_SHARE: f64 = 0.985;
@@ -55,6 +58,7 @@ impl Limit {
 pub struct Pace {
     limit: Limit,
     paused_until_ms: u64,
+    margin_ms: u64,
     sent: VecDeque<u64>,
     tokens: f64,
     filled_ms: u64,
@@ -68,7 +72,7 @@ impl Pace {
             Limit::Window { .. } => 0.0,
             Limit::Bucket { burst, .. } => full(burst),
         };
-        Self { limit, paused_until_ms: 0, sent: VecDeque::new(), tokens, filled_ms: now_ms }
+        Self { limit, paused_until_ms: 0, margin_ms: MARGIN_MS, sent: VecDeque::new(), tokens, filled_ms: now_ms }
     }
 
     /// Takes a token.
@@ -83,7 +87,7 @@ impl Pace {
         match self.limit {
             Limit::Window { count, per_ms } => {
                 if let (true, Some(first)) = (self.sent.len() >= count, self.sent.front()) {
-                    return Err((first + per_ms + MARGIN_MS).saturating_sub(now_ms).max(1));
+                    return Err((first + per_ms + self.margin_ms).saturating_sub(now_ms).max(1));
                 }
                 self.sent.push_back(now_ms);
             }
@@ -103,6 +107,7 @@ impl Pace {
         self.paused_until_ms = self.paused_until_ms.max(now_ms.saturating_add(millis(pause)));
         // Its count is fuller than ours: start from nothing.
         self.tokens = 0.0;
+        self.margin_ms = (self.margin_ms * 2).min(MOST_MARGIN_MS);
     }
 
     /// Until when it pauses, when it does.
@@ -124,7 +129,7 @@ impl Pace {
     fn settle(&mut self, now_ms: u64) {
         match self.limit {
             Limit::Window { per_ms, .. } => {
-                while self.sent.front().is_some_and(|at| at + per_ms + MARGIN_MS <= now_ms) {
+                while self.sent.front().is_some_and(|at| at + per_ms + self.margin_ms <= now_ms) {
                     self.sent.pop_front();
                 }
             }

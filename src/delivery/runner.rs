@@ -35,6 +35,9 @@ const FRESH_RESERVE: usize = 3;
 /// The runner looks around at least this often.
 const TICK_MS: u64 = 1_000;
 
+/// Status is brought up to date no more often than this.
+const REPORT_MS: u64 = 200;
+
 /// A remote that was gone for this long is not held against the jobs.
 const OUTAGE_MS: u64 = 20_000;
 
@@ -89,6 +92,7 @@ pub struct Runner {
     trouble: Option<String>,
     down_since: Option<u64>,
     oldest: Option<(Seq, Stamp)>,
+    report_due_ms: u64,
 }
 
 /// A batch's end: what it means, once it is on disk. `None` when it could not be written before the stop: then the jobs are as they were.
@@ -104,7 +108,18 @@ impl Runner {
             Destination::Lime => Host::Lime,
             Destination::Crm => Host::Crm,
         };
-        Self { parts, host, supply, lanes, under_way: HashMap::new(), last_lane: Lane::Backlog, trouble: None, down_since: None, oldest: None }
+        Self {
+            parts,
+            host,
+            supply,
+            lanes,
+            under_way: HashMap::new(),
+            last_lane: Lane::Backlog,
+            trouble: None,
+            down_since: None,
+            oldest: None,
+            report_due_ms: 0,
+        }
     }
 
     /// Delivers until `stop` turns true, then finishes what is under way within the drain deadline. What is left is on disk.
@@ -114,10 +129,14 @@ impl Runner {
         let mut open = true;
         while !*stop.borrow() {
             head.mark_unchanged();
-            let more = self.supply.follow(&mut self.lanes) | self.supply.fill(&mut self.lanes);
+            let now = self.parts.clock.stamp();
+            let more = self.supply.follow(&mut self.lanes, &now) | self.supply.fill(&mut self.lanes);
             self.pardon_after_outage();
             self.begin(&mut tasks, &stop);
-            self.report();
+            if now.boot_ms >= self.report_due_ms {
+                self.report_due_ms = now.boot_ms + REPORT_MS;
+                self.report();
+            }
             let pause = if more { 0 } else { self.pause_ms() };
             tokio::select! {
                 biased;

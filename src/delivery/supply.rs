@@ -19,6 +19,9 @@ use super::remote::Lane;
 /// Jobs loaded, or records read, before the runner looks around again.
 const CHUNK: usize = 512;
 
+/// A pass is fresh for this long. What Lime makes of an older one is backlog for the CRM, though its record is new.
+const FRESH_MS: i64 = 60_000;
+
 /// Most earlier passes of a card that a pass brings along at a time.
 pub(super) const ALONG: usize = 256;
 
@@ -80,7 +83,7 @@ impl Supply {
     }
 
     /// Reads what was written since the last time. True when there is more to read at once.
-    pub fn follow(&mut self, lanes: &mut Lanes) -> bool {
+    pub fn follow(&mut self, lanes: &mut Lanes, now: &Stamp) -> bool {
         let head = *self.store.head().borrow();
         if self.tail >= head {
             return false;
@@ -109,7 +112,7 @@ impl Supply {
             if let Some((to, order)) = job_at(&entry.record, self.policy)
                 && to == self.to
             {
-                lanes.add_fresh(entry.seq, order);
+                lanes.add_newest(entry.seq, order, is_fresh(&entry.record, now));
             }
         }
         self.tail = last;
@@ -180,5 +183,13 @@ impl Supply {
 
     fn missing(&self, seq: Seq) {
         tracing::error!(destination = self.to.name(), seq, "a waiting job's record cannot be read; it stays in the journal's count of damage");
+    }
+}
+
+/// Says nothing but which goes first, so the wall clock is good enough for a write-off.
+fn is_fresh(record: &Record, now: &Stamp) -> bool {
+    match record {
+        Record::WriteOff(write_off) => now.wall_ms.saturating_sub(write_off.occurred.at_ms) < FRESH_MS,
+        _ => true,
     }
 }

@@ -42,11 +42,9 @@ fn events(entry: &Entry, store: &dyn Store) -> Vec<Event> {
         Record::WriteOff(write_off) => {
             vec![Event::WriteOff { id: write_off.pass_id, status: write_off.status, code: write_off.code.clone() }]
         }
-        Record::Settled(settled) if settled.to == Destination::Crm => settled
-            .items
-            .iter()
-            .filter_map(|item| Some(Event::Crm { id: pass_of(item.job, store)?, remote: item.remote.clone() }))
-            .collect(),
+        Record::Settled(settled) if settled.to == Destination::Crm => {
+            settled.items.iter().filter_map(|item| Some(Event::Crm { id: pass_of(item.job, store)?, remote: item.remote.clone() })).collect()
+        }
         Record::Dead(letter) => vec![Event::Refused { id: letter.key, by: letter.to, reason: letter.reason.clone() }],
         _ => Vec::new(),
     }

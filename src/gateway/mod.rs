@@ -1,1 +1,210 @@
-//! gateway
+//! The running gateway: joins the parts and ends them in order.
+//!
+//! Starting waits neither for the network nor for the backlog. Stopping takes no more readings first, then lets delivery finish what is under way within its
+//! deadline, then closes the journal. Never: a task without an owner; a part that outlives the journal.
+
+mod follow;
+mod keep;
+mod notify;
+mod remotes;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Config, ReaderConfig};
+use crate::control::{self, Control};
+use crate::delivery::{Parts, Runner};
+use crate::flow::CrmPolicy;
+use crate::journal::{Disk, HostDisk, Journal, OpenError, Options, Store};
+use crate::mqtt;
+use crate::source::{Intake, JournalIntake, mqtt as validators, serial};
+use crate::status::{Hub, Memory, mqtt as publisher};
+
+pub use notify::Manager;
+pub use remotes::{SetupError, crm_endpoint, crm_transport};
+
+/// Events that a slow listener of the tap may lag behind.
+const TAP_QUEUE: usize = 1024;
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal's folder is in use or cannot be used: another try may help.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The state folder cannot be used.
+    #[error("the state folder {0} cannot be used: {1}")]
+    State(PathBuf, std::io::Error),
+    /// Something in the config cannot be set up: a secret, an authority.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
+
+/// The real disk.
+#[must_use]
+pub fn real_disk() -> Arc<dyn Disk> {
+    Arc::new(HostDisk)
+}
+
+/// How the journal of this config is opened.
+#[must_use]
+pub fn journal_options(config: &Config, clock: SharedClock) -> Options {
+    Options {
+        dir: config.state_dir.join("journal"),
+        segment_bytes: config.journal.segment_bytes,
+        budget_bytes: config.journal.budget_bytes,
+        retain: config.journal.retain,
+        index_cache_bytes: config.journal.index_cache_bytes,
+        crm: crm_policy(config),
+        clock,
+        inline: false,
+    }
+}
+
+/// Which write-offs the CRM is told of.
+#[must_use]
+pub fn crm_policy(config: &Config) -> CrmPolicy {
+    CrmPolicy { enabled: true, refusals: config.crm.refusals }
+}
+
+/// Runs until `stop` turns true.
+///
+/// # Errors
+/// When it cannot start. Once it runs, no trouble outside ends it.
+pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), StartError> {
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    make_private(&config.state_dir).map_err(|error| StartError::State(config.state_dir.clone(), error))?;
+    let options = journal_options(&config, Arc::clone(&clock));
+    let journal = tokio::task::spawn_blocking(move || Journal::open(real_disk(), options)).await.map_err(broken)??;
+    let store: Arc<dyn Store> = Arc::new(journal.clone());
+    let outcome = serve(&config, &clock, &store, &mut stop).await;
+    // Off the runtime's threads: the checkpoint may take a moment on a slow card.
+    if tokio::task::spawn_blocking(move || journal.close()).await.is_err() {
+        tracing::error!("the journal could not be closed in order; the next start catches up from the log");
+    }
+    outcome
+}
+
+async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, stop: &mut watch::Receiver<bool>) -> Result<(), StartError> {
+    let remotes = remotes::connect(config, clock)?;
+    let manager = Manager;
+    let hub = Arc::new(Hub::new(keep::first_snapshot(config, clock, store.as_ref())));
+    let session = keep::begin_session(store.as_ref(), clock).await;
+    hub.update(|now| now.session = session);
+    let (tap, _) = broadcast::channel(TAP_QUEUE);
+
+    // Readers stop first, then delivery, so that what was read last may still be sent.
+    let (end_delivery, delivery_stop) = watch::channel(false);
+    let (end_rest, rest_stop) = watch::channel(false);
+    let intake: Arc<dyn Intake> =
+        Arc::new(JournalIntake::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), tap.clone(), rest_stop.clone(), &config.gates));
+
+    let mut rest = JoinSet::new();
+    let broker = config.mqtt.as_ref().map(|mqtt| {
+        let topics = publisher::Topics::of(&config.site);
+        let will = publisher::will(&topics, Arc::clone(&hub));
+        let (client, task) = mqtt::Client::start(mqtt, remotes.mqtt_password.clone(), will, Arc::clone(&hub), Arc::clone(clock), rest_stop.clone());
+        rest.spawn(async move {
+            // Its own end is reported where it happens.
+            let _ = task.await;
+        });
+        rest.spawn(publisher::run(topics, client.clone(), Arc::clone(&hub), Arc::clone(clock), rest_stop.clone()));
+        client
+    });
+
+    let mut readers = JoinSet::new();
+    for gate in &config.gates {
+        match &gate.reader {
+            ReaderConfig::Serial(reader) => {
+                let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
+                readers.spawn(serial::run(gate.clone(), reader.clone(), parts.0, parts.1, parts.2, stop.clone()));
+            }
+            ReaderConfig::MqttJson { topic } => {
+                // The config's check gives every such gate a broker.
+                let Some(client) = &broker else { continue };
+                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone() };
+                let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
+                readers.spawn(validators::run(validator, parts.0, parts.1, parts.2, client.clone(), stop.clone()));
+            }
+        }
+    }
+
+    let mut delivery = JoinSet::new();
+    for courier in remotes.couriers {
+        let parts = Parts {
+            store: Arc::clone(store),
+            courier,
+            remotes: remotes.remotes.clone(),
+            clock: Arc::clone(clock),
+            hub: Arc::clone(&hub),
+            settings: config.delivery.clone(),
+            policy: crm_policy(config),
+            chance: fastrand::Rng::new(),
+        };
+        // Taking stock reads the log: it must not hold up the readers.
+        let delivery_stop = delivery_stop.clone();
+        delivery.spawn(async move {
+            if let Ok(runner) = tokio::task::spawn_blocking(move || Runner::new(parts)).await {
+                runner.run(delivery_stop).await;
+            }
+        });
+    }
+
+    let (report, report_seen) = watch::channel(Arc::new(keep::report(config, &hub, store.as_ref(), clock, &mut Memory::new())));
+    rest.spawn(keep::reports(config.clone(), Arc::clone(&hub), Arc::clone(store), Arc::clone(clock), report, manager, rest_stop.clone()));
+    rest.spawn(keep::anchors(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), rest_stop.clone()));
+    rest.spawn(follow::follow(Arc::clone(store), tap.clone(), rest_stop.clone()));
+    let socket = config.state_dir.join(control::SOCKET);
+    let control = Control { store: Arc::clone(store), report: report_seen, tap, clock: Arc::clone(clock), stop: rest_stop.clone() };
+    rest.spawn(async move {
+        if let Err(error) = control::serve(&socket, control).await {
+            tracing::error!(socket = %socket.display(), %error, "the control socket cannot be served; the command line cannot see this gateway");
+        }
+    });
+
+    manager.ready();
+    tracing::info!(site = config.site.id, gates = config.gates.len(), session, "taking passes");
+    // An error means that whoever could ask for a stop is gone: that is a stop.
+    let _ = stop.wait_for(|stop| *stop).await;
+    manager.stopping();
+    tracing::info!("stopping");
+    end(readers, Duration::from_secs(5)).await;
+    end_delivery.send_replace(true);
+    end(delivery, config.delivery.drain + Duration::from_secs(2)).await;
+    end_rest.send_replace(true);
+    end(rest, Duration::from_secs(3)).await;
+    Ok(())
+}
+
+/// Waits for tasks to end, and ends those that do not.
+async fn end(mut tasks: JoinSet<()>, within: Duration) {
+    let ended = tokio::time::timeout(within, async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a part of the gateway ended badly");
+            }
+        }
+    });
+    if ended.await.is_err() {
+        tracing::warn!(left = tasks.len(), "parts did not stop in time and are ended");
+    }
+    tasks.shutdown().await;
+}
+
+/// Makes a folder that only its owner can enter.
+fn make_private(dir: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn broken(error: tokio::task::JoinError) -> StartError {
+    StartError::State(PathBuf::new(), std::io::Error::other(error))
+}

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{broadcast, watch};
-use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::clock::SharedClock;
 use crate::config::Gate;
@@ -16,7 +15,7 @@ use crate::journal::{AppendError, Record, Store};
 use crate::status::Hub;
 use crate::tap::{Event, PassEvent};
 
-use super::{Intake, Reading, Refused, Taken};
+use super::{Intake, Origin, Reading, Refused, Taken};
 
 /// The gateway's intake.
 pub struct JournalIntake {
@@ -64,10 +63,7 @@ impl JournalIntake {
         let Some((service_point, direction)) = self.gates.get(&reading.gate).cloned() else {
             return Err(Refused::NotStored(format!("gate {} is not in the config", reading.gate)));
         };
-        let stamp = self.clock.stamp();
-        let seconds = u64::try_from(stamp.wall_ms.max(0) / 1000).unwrap_or(0);
-        let nanos = u32::try_from(stamp.wall_ms.max(0) % 1000).unwrap_or(0) * 1_000_000;
-        let id = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos));
+        let Origin { id, stamp } = reading.origin.unwrap_or_else(|| Origin::now(self.clock.as_ref()));
         let pass = Pass {
             id,
             number: 0,

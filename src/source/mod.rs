@@ -9,9 +9,10 @@ pub use intake::JournalIntake;
 
 use std::pin::Pin;
 
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
-use crate::domain::{DeviceRecord, Direction, GateId, Medium, PassageState, Seq};
+use crate::clock::Clock;
+use crate::domain::{DeviceRecord, Direction, GateId, Medium, PassageState, Seq, Stamp};
 
 /// What a source has read, before the intake stamps it and makes it a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,28 @@ pub struct Reading {
     pub device: Option<DeviceRecord>,
     /// The time the device claims, milliseconds since 1970 UTC.
     pub device_ms: Option<i64>,
+    /// When it was read, and the id it got then: a reading that is tried again stays the same pass. Nothing: the intake makes both as it takes it.
+    pub origin: Option<Origin>,
+}
+
+/// What a pass has from the instant at which its medium was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// UUIDv7 of that instant.
+    pub id: Uuid,
+    /// The clocks.
+    pub stamp: Stamp,
+}
+
+impl Origin {
+    /// A medium was read just now.
+    #[must_use]
+    pub fn now(clock: &dyn Clock) -> Self {
+        let stamp = clock.stamp();
+        let seconds = u64::try_from(stamp.wall_ms.max(0) / 1000).unwrap_or(0);
+        let nanos = u32::try_from(stamp.wall_ms.max(0) % 1000).unwrap_or(0) * 1_000_000;
+        Self { id: Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos)), stamp }
+    }
 }
 
 /// What became of a reading.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::JournalStat;
 
+use super::problem::{Problem, Severity, worst};
+
 /// Whether something is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -143,4 +145,17 @@ pub struct Report {
     /// The numbers.
     #[serde(flatten)]
     pub snapshot: Snapshot,
+    /// What is wrong, the worst effect on a guest first.
+    pub problems: Vec<Problem>,
+    /// A problem that is shown is worse than a note.
+    pub degraded: bool,
+}
+
+impl Report {
+    /// The report on a snapshot.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, problems: Vec<Problem>) -> Self {
+        let degraded = matches!(worst(&problems), Some(Severity::Red | Severity::Amber));
+        Self { snapshot, problems, degraded }
+    }
 }

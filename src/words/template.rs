@@ -70,6 +70,12 @@ enum Piece<'a> {
 }
 
 impl Word {
+    /// The text in a language, for a word without placeholders.
+    #[must_use]
+    pub fn text(&self, language: Language) -> String {
+        self.template(language).to_owned()
+    }
+
     /// For the tables of words only.
     #[must_use]
     pub const fn new(name: &'static str, ru: &'static str, en: &'static str) -> Self {

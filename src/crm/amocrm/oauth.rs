@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::crm::login;
 use crate::crm::tokens::{Pair, Rotating, TokenStore};
 use crate::domain::Secret;
 use crate::http::{Answer, Authorizer, BoxFuture, Failure, RenewError, Request, Transport};
@@ -25,8 +26,6 @@ pub const STORE: &str = "amocrm";
 const SENDS: u32 = 3;
 /// Tells one refresh token from another without holding it.
 const NAMESPACE: Uuid = Uuid::from_u128(0x1c1b_1a0e_65f5_4f2b_8c6d_6f61_7574_6821);
-/// Hosts of accounts.
-const HOSTS: [&str; 3] = [".amocrm.ru", ".amocrm.com", ".kommo.com"];
 
 /// The integration, as it was registered.
 #[derive(Clone, Debug)]
@@ -137,58 +136,15 @@ fn read_pair(answer: &Answer, again: bool) -> Result<Pair, RenewError> {
 /// The page on which an administrator allows the integration.
 #[must_use]
 pub fn authorize_url(account_url: &str, client_id: &str, state: &str) -> String {
-    let home = if host_of(account_url).is_some_and(|host| host.ends_with(".kommo.com")) { "www.kommo.com" } else { "www.amocrm.ru" };
+    let home = if login::host_of(account_url).is_some_and(|host| host.ends_with(".kommo.com")) { "www.kommo.com" } else { "www.amocrm.ru" };
     format!("https://{home}/oauth?client_id={}&state={}&mode=popup", wire::encoded(client_id), wire::encoded(state))
-}
-
-/// Why what was pasted is of no use.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasteError {
-    /// There is no code in it.
-    #[error("there is no `code=` in that; paste the whole address to which the browser was sent, or the code alone")]
-    NoCode,
-    /// It is the answer to another login.
-    #[error("that is the answer to another login (its `state` is not ours); open the address above once more")]
-    OtherState,
-    /// It comes from a host that is not the configured account.
-    #[error("that is for the account {0}, and the config names {1}")]
-    OtherAccount(String, String),
-}
-
-/// The code in what a person pasted: the address to which the browser was sent, or the code itself.
-///
-/// # Errors
-/// When there is none, or it is not for this login and account.
-pub fn pasted_code(pasted: &str, state: &str, account_url: &str) -> Result<Secret, PasteError> {
-    let pasted = pasted.trim();
-    let Some((_, query)) = pasted.split_once('?') else {
-        let is_code = pasted.len() >= 20 && pasted.chars().all(|character| character.is_ascii_alphanumeric() || "-_.~=".contains(character));
-        return if is_code { Ok(Secret::new(pasted)) } else { Err(PasteError::NoCode) };
-    };
-    let query = query.split('#').next().unwrap_or_default();
-    let parameter = |name: &str| {
-        let found = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
-        found.map(|(_, value)| decoded(value)).filter(|value| !value.is_empty())
-    };
-    if parameter("state").is_some_and(|other| other != state) {
-        return Err(PasteError::OtherState);
-    }
-    let own = host_of(account_url).unwrap_or_default();
-    // `referer` is where the code may be redeemed; it came through a browser, so it is only ever compared.
-    if let Some(host) = parameter("referer")
-        && HOSTS.iter().any(|suffix| own.ends_with(suffix))
-        && !(host.eq_ignore_ascii_case(&own) && HOSTS.iter().any(|suffix| host.to_ascii_lowercase().ends_with(suffix)))
-    {
-        return Err(PasteError::OtherAccount(host.chars().take(80).collect(), own));
-    }
-    parameter("code").map(Secret::new).ok_or(PasteError::NoCode)
 }
 
 /// Redeems a code, which lives for twenty minutes and works once, and keeps the pair.
 ///
 /// # Errors
 /// When amoCRM refuses or cannot be reached, or the disk refuses.
-pub async fn login(server: &dyn Transport, store: &TokenStore, integration: &Integration, code: &Secret) -> Result<(), RenewError> {
+pub async fn redeem(server: &dyn Transport, store: &TokenStore, integration: &Integration, code: &Secret) -> Result<(), RenewError> {
     let grant = json!({ "grant_type": "authorization_code", "code": code.reveal() });
     let answer = server.send(token_request(integration, grant)).await.map_err(|failure| RenewError::Later(failure.to_string()))?;
     let pair = match read_pair(&answer, false) {
@@ -201,34 +157,4 @@ pub async fn login(server: &dyn Transport, store: &TokenStore, integration: &Int
         other => other?,
     };
     store.save(&pair).map_err(|error| RenewError::Later(error.to_string()))
-}
-
-fn host_of(url: &str) -> Option<String> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?.split(':').next()?;
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
-}
-
-/// Percent-decoding of a query value.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let mut ahead = rest.clone();
-                let half = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
-                match (half(ahead.next()), half(ahead.next())) {
-                    (Some(high), Some(low)) => {
-                        bytes.push(high * 16 + low);
-                        rest = ahead;
-                    }
-                    _ => bytes.push(byte),
-                }
-            }
-            other => bytes.push(other),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -188,8 +188,8 @@ async fn side_items(line: &Line<Request, Answer>, texts: &Texts, mode: Mode, sid
     // Where all fields are there, people may have put them elsewhere: then the group is theirs to keep or to drop.
     let mut state = if group.is_some() || !lacks { State::Present } else { State::Missing };
     if mode == Mode::Apply && state == State::Missing {
-        let body = json!([{ "name": texts.group(), "sort": 5 }]);
-        let answer = ask(line, wire::send(Method::POST, &format!("{}/groups", side.path), &body, side.post_groups)).await?;
+        let body = json!({ "name": texts.group(), "sort": 5 });
+        let answer = ask(line, wire::send(Method::POST, &format!("{}/groups", side.path), &[&body], side.post_groups)).await?;
         let made = wire::page(&answer, "custom_field_groups").map(|page| page.items).unwrap_or_default();
         group = made.first().and_then(|group| wire::text(group.get("id")));
         state = State::Created;
@@ -197,7 +197,7 @@ async fn side_items(line: &Line<Request, Answer>, texts: &Texts, mode: Mode, sid
     if mode == Mode::Apply && lacks {
         for part in wanted.iter_mut().filter(|(_, state)| *state == State::Missing).collect::<Vec<_>>().chunks_mut(BATCH) {
             let body: Vec<Value> = part.iter().enumerate().map(|(at, (need, _))| definition(*need, group.as_deref(), at)).collect();
-            ask(line, wire::send(Method::POST, side.path, &Value::Array(body), side.post_fields)).await?;
+            ask(line, wire::send(Method::POST, side.path, &body.iter().collect::<Vec<_>>(), side.post_fields)).await?;
             for (_, state) in part {
                 *state = State::Created;
             }

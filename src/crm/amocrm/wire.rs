@@ -25,10 +25,11 @@ pub fn get(path: &str, label: &'static str) -> Request {
     Request::get(format!("/api/v4{path}"), label)
 }
 
-/// A write below `/api/v4`.
+/// A write of items below `/api/v4`.
 #[must_use]
-pub fn send(method: Method, path: &str, body: &Value, label: &'static str) -> Request {
-    Request::json(method, format!("/api/v4{path}"), body, label)
+pub fn send(method: Method, path: &str, items: &[&Value], label: &'static str) -> Request {
+    let body = serde_json::to_vec(items).unwrap_or_default();
+    Request { method, body: Some(body.into()), ..Request::get(format!("/api/v4{path}"), label) }
 }
 
 /// A list's entries under `key`; `None` when the answer is no list.

@@ -40,7 +40,7 @@ impl What {
     }
 
     fn request(self, items: &[Item]) -> crate::http::Request {
-        let body = Value::Array(items.iter().map(|item| item.body.clone()).collect());
+        let body: Vec<&Value> = items.iter().map(|item| &item.body).collect();
         match self {
             Self::CreateContacts => wire::send(Method::POST, "/contacts", &body, "POST /contacts"),
             Self::ChangeContacts => wire::send(Method::PATCH, "/contacts", &body, "PATCH /contacts"),
@@ -78,7 +78,15 @@ pub enum Fate {
 /// # Errors
 /// When it cannot go on now.
 pub async fn write(desk: &mut Desk, what: What, items: Vec<Item>, fates: &mut BTreeMap<String, Fate>) -> Result<(), Stop> {
-    let mut queue: VecDeque<Vec<Item>> = items.chunks(BATCH).map(<[Item]>::to_vec).collect();
+    let mut queue = VecDeque::new();
+    let mut items = items.into_iter();
+    loop {
+        let batch: Vec<Item> = items.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            break;
+        }
+        queue.push_back(batch);
+    }
     let mut refusals = 0;
     while let Some(mut items) = queue.pop_front() {
         let jobs: Vec<Seq> = items.iter().flat_map(|item| item.jobs.iter().copied()).collect();

@@ -242,7 +242,8 @@ impl Talk {
         let stale = self.guests_where(|talk, client, guest| {
             let fresh = talk.fresh_write_offs(client);
             let covered = |write_off: &&WriteOff| guest.before.as_ref().is_some_and(|before| before.covers(write_off));
-            !fresh.is_empty() && !(guest.contact.is_some() && fresh.iter().all(covered))
+            let done = guest.contact.is_some() && fresh.iter().all(covered);
+            !fresh.is_empty() && !done
         });
         self.ask_lime(&stale).await?;
         let known = |talk: &Self, client: &ClientId| matches!(talk.guests.get(client).map(|guest| &guest.lime), Some(Lime::Known(..)));

@@ -8,7 +8,7 @@
 //! | [`wire`], [`fault`] | what an answer says, what an error means |
 //! | [`batch`], [`operating`] | fifty commands in a request, the run-time budget |
 //! | [`schema`] | the portal's names of our fields, funnel and stage |
-//! | [`auth`] | webhook or app |
+//! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
 //! | [`setup`] | fields, funnel, rights |
 //! | [`record`] | what is written |
 //! | `courier`, `talk`, `contacts`, `passes`, `book`, `portal` | the conversation about a batch of jobs |
@@ -23,6 +23,7 @@ pub mod operating;
 mod passes;
 mod portal;
 pub mod record;
+pub mod renamed;
 pub mod schema;
 pub mod setup;
 mod talk;

@@ -105,6 +105,8 @@ impl Portal {
             }),
             // 401 is decided before anything is carried out; a page of some proxy says nothing.
             Reply::Garbled if answer.status == http::StatusCode::UNAUTHORIZED => Err(Broken::NotDone(Halt::person("auth"))),
+            // A redirect is answered by the front door, which carries nothing out.
+            Reply::Garbled if answer.status.is_redirection() => Err(Broken::NotDone(Halt::person("setup/portal"))),
             Reply::Garbled if answer.status == http::StatusCode::TOO_MANY_REQUESTS => Err(Broken::NotDone(status(&answer))),
             Reply::Garbled => Err(Broken::Unclear(status(&answer))),
         }

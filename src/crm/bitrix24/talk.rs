@@ -1,7 +1,10 @@
 //! The conversation about a batch of write-offs, from its first look into the ledger to the last verdict.
 //!
-//! 1. What the portal calls our fields and stages ([`schema`](super::schema)). 2. Who the guests are there ([`contacts`](super::contacts)). 3. What
-//! became of writes in doubt. 4. The guests' cards. 5. The deals, then the timeline lines ([`passes`](super::passes)).
+//! 1. What the portal calls our fields and stages ([`schema`](super::schema)).
+//! 2. Who the guests are there ([`contacts`](super::contacts)).
+//! 3. What became of writes in doubt ([`passes`](super::passes)).
+//! 4. The guests' cards.
+//! 5. The deals, then the timeline lines.
 //!
 //! Never: a create for a job in doubt; a deal created twice because the timeline line beside it failed; a refusal that stops the other guests.
 

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::clock::SharedClock;
 use crate::codec::{Decoded, Decoder};
 use crate::config::{Gate, SerialReader};
-use crate::source::{Intake, Refused, Taken};
+use crate::source::{Intake, Origin, Refused, Taken};
 use crate::status::Hub;
 
 use backoff::Backoff;
@@ -115,7 +115,7 @@ impl Task {
         }
         self.drain().await;
         self.link.close(0);
-        self.report.down("the gateway is stopping".to_owned(), self.clock.boot_ms());
+        self.report.stopped();
     }
 
     /// Sends the head of the queue on its way, unless it is under way or waits for its next attempt.
@@ -156,7 +156,7 @@ impl Task {
         for decoded in self.decoded.drain(..) {
             match decoded {
                 Decoded::Medium(presented) => {
-                    self.queue.presented(presented, now_ms);
+                    self.queue.presented(presented, Origin::now(self.clock.as_ref()));
                 }
                 Decoded::Removal { reader } => self.queue.removed(reader),
                 Decoded::Bad(bad) => self.report.bad(bad, now_ms),
@@ -171,9 +171,9 @@ impl Task {
         let now_ms = self.clock.boot_ms();
         let answer = self.queue.settle(&result);
         match result {
-            Ok(taken) => {
+            Ok(_) => {
                 self.store.reset();
-                self.report.stored(matches!(taken, Taken::Stored { .. }), now_ms);
+                self.report.stored();
             }
             Err(refused) => {
                 let wait = self.store.failed(&mut self.rng);

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use crate::codec::{Answers, Presented, Repeats};
 use crate::domain::{GateId, PassageState};
-use crate::source::{Reading, Refused, Taken};
+use crate::source::{Origin, Reading, Refused, Taken};
 
 /// So many readings wait at most; then the port is not read until the journal has caught up.
 const MOST: usize = 64;
@@ -37,9 +37,9 @@ impl Queue {
         Self { gate, waiting: VecDeque::new(), repeats, answers }
     }
 
-    /// A medium was read at `now_ms` of boot time. Returns whether it is a new presentation.
-    pub(super) fn presented(&mut self, presented: Presented, now_ms: u64) -> bool {
-        let repeat = self.repeats.is_repeat(&presented, now_ms);
+    /// A medium was read. Returns whether it is a new presentation.
+    pub(super) fn presented(&mut self, presented: Presented, origin: Origin) -> bool {
+        let repeat = self.repeats.is_repeat(&presented, origin.stamp.boot_ms);
         let answering = self.answers.is_some();
         let same = |one: &&mut Waiting| {
             one.reading.as_ref().is_some_and(|earlier| earlier.medium.kind == presented.medium.kind && earlier.medium.value == presented.medium.value)
@@ -62,6 +62,7 @@ impl Queue {
             passage: PassageState::Unknown,
             device: None,
             device_ms: None,
+            origin: Some(origin),
         };
         self.waiting.push_back(Waiting { reading: Some(reading), owed: answering, refused: false });
         true
@@ -132,11 +133,20 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::clock::ManualClock;
     use crate::domain::{Medium, MediumKind, Personal};
 
     fn scan(value: &str) -> Presented {
         Presented { medium: Medium { kind: MediumKind::Qr, value: Personal::new(value), raw: None, format: "test".to_owned() }, reader: None }
+    }
+
+    fn at(boot_ms: u64) -> Origin {
+        let clock = ManualClock::synced(0);
+        clock.set(|now| now.boot_ms = boot_ms);
+        Origin::now(&clock)
     }
 
     fn mertech() -> Queue {
@@ -156,8 +166,8 @@ mod tests {
     #[test]
     fn each_telegram_is_acknowledged_once_and_in_order() {
         let mut queue = mertech();
-        assert!(queue.presented(scan("a"), 0));
-        assert!(queue.presented(scan("b"), 1));
+        assert!(queue.presented(scan("a"), at(0)));
+        assert!(queue.presented(scan("b"), at(1)));
         assert_eq!(head(&queue), Some("a"));
         assert_eq!(queue.settle(&STORED), [6]);
         assert_eq!(head(&queue), Some("b"));
@@ -168,13 +178,15 @@ mod tests {
     #[test]
     fn a_refused_telegram_that_is_sent_again_makes_one_pass_and_is_acknowledged_when_stored() {
         let mut queue = mertech();
-        assert!(queue.presented(scan("a"), 0));
+        assert!(queue.presented(scan("a"), at(0)));
+        let first = queue.head().cloned();
         assert_eq!(queue.settle(&full_disk()), [0x15]);
-        assert!(!queue.presented(scan("a"), 30_000), "long after the time of repeats");
+        assert!(!queue.presented(scan("a"), at(30_000)), "long after the time of repeats");
+        assert_eq!(queue.head(), first.as_ref(), "tried again under the id and the time that it had");
         assert_eq!(queue.len(), 1);
         assert_eq!(queue.settle(&full_disk()), [0x15]);
         assert_eq!(queue.settle(&full_disk()), [0_u8; 0], "nobody asked again");
-        assert!(!queue.presented(scan("a"), 60_000));
+        assert!(!queue.presented(scan("a"), at(60_000)));
         assert_eq!(queue.settle(&STORED), [6]);
         assert_eq!(queue.len(), 0);
     }
@@ -182,12 +194,12 @@ mod tests {
     #[test]
     fn a_stored_telegram_that_is_sent_again_is_acknowledged_again_but_never_ahead_of_another() {
         let mut queue = mertech();
-        assert!(queue.presented(scan("a"), 0));
+        assert!(queue.presented(scan("a"), at(0)));
         assert_eq!(queue.settle(&STORED), [6]);
-        assert!(!queue.presented(scan("a"), 10), "the acknowledgement was lost");
+        assert!(!queue.presented(scan("a"), at(10)), "the acknowledgement was lost");
         assert_eq!(queue.due_answers(), [6]);
-        assert!(queue.presented(scan("b"), 20));
-        assert!(!queue.presented(scan("a"), 30));
+        assert!(queue.presented(scan("b"), at(20)));
+        assert!(!queue.presented(scan("a"), at(30)));
         assert_eq!(queue.due_answers(), [0_u8; 0]);
         assert_eq!(queue.settle(&STORED), [6, 6]);
     }
@@ -195,7 +207,7 @@ mod tests {
     #[test]
     fn a_closed_port_leaves_the_readings_and_takes_the_answers() {
         let mut queue = mertech();
-        assert!(queue.presented(scan("a"), 0));
+        assert!(queue.presented(scan("a"), at(0)));
         queue.port_closed();
         assert_eq!(queue.len(), 1);
         assert_eq!(queue.settle(&STORED), [0_u8; 0]);
@@ -204,10 +216,76 @@ mod tests {
     #[test]
     fn a_reader_that_wants_no_answer_gets_none() {
         let mut queue = Queue::new(GateId::from("n1"), Repeats::new(0), None);
-        assert!(queue.presented(scan("a"), 0));
-        assert!(queue.presented(scan("a"), 0), "without a time of repeats each telegram is a pass");
+        assert!(queue.presented(scan("a"), at(0)));
+        assert!(queue.presented(scan("a"), at(0)), "without a time of repeats each telegram is a pass");
         assert_eq!(queue.settle(&full_disk()), [0_u8; 0]);
         assert_eq!(queue.settle(&STORED), [0_u8; 0]);
         assert_eq!(queue.len(), 1);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Scan(u8),
+        Store,
+        Refuse,
+        Unplug,
+        Later(u16),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..5_u8).prop_map(Step::Scan),
+            3 => Just(Step::Store),
+            2 => Just(Step::Refuse),
+            1 => Just(Step::Unplug),
+            2 => (0..2_000_u16).prop_map(Step::Later),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_each_new_scan_is_stored_once_in_order_and_no_ack_is_ahead(steps in proptest::collection::vec(step(), 0..200)) {
+            let mut queue = mertech();
+            let (mut now_ms, mut expected, mut stored, mut asked, mut acks) = (0, Vec::new(), Vec::new(), 0, 0);
+            for step in steps {
+                let bytes = match step {
+                    Step::Scan(which) if !queue.is_full() => {
+                        asked += 1;
+                        let value = which.to_string();
+                        if queue.presented(scan(&value), at(now_ms)) {
+                            expected.push(value);
+                        }
+                        let due = queue.due_answers();
+                        prop_assert!(due.is_empty() || queue.len() == 0, "acknowledged while something before it is not stored");
+                        due
+                    }
+                    Step::Store if queue.head().is_some() => {
+                        stored.extend(head(&queue).map(str::to_owned));
+                        queue.settle(&STORED)
+                    }
+                    Step::Refuse if queue.head().is_some() => {
+                        let bytes = queue.settle(&full_disk());
+                        prop_assert!(!bytes.contains(&6), "acknowledged without a sync");
+                        bytes
+                    }
+                    Step::Unplug => {
+                        queue.port_closed();
+                        Vec::new()
+                    }
+                    Step::Later(ms) => {
+                        now_ms += u64::from(ms);
+                        Vec::new()
+                    }
+                    _ => Vec::new(),
+                };
+                acks += bytes.iter().filter(|byte| **byte == 6).count();
+                prop_assert!(acks <= asked, "more acknowledgements than telegrams");
+            }
+            while let Some(value) = head(&queue).map(str::to_owned) {
+                stored.push(value);
+                queue.settle(&STORED);
+            }
+            prop_assert_eq!(stored, expected);
+        }
     }
 }

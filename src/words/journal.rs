@@ -1,0 +1,37 @@
+//! What the journal's and the tap's commands say.
+
+super::words! {
+    TAP_LISTENS: "Жду проходов; Ctrl-C — закончить.", "Waiting for passes; Ctrl-C ends.";
+    TAP_STORED: "сохранён за {ms} мс", "stored in {ms} ms";
+    TAP_LIME: "Лайм: {code}", "Lime: {code}";
+    TAP_CRM: "в CRM", "in the CRM";
+    TAP_REFUSED: "отклонён ({by}): {reason}", "refused by {by}: {reason}";
+
+    SEQ: "НОМЕР", "SEQ";
+    TIME: "ВРЕМЯ", "TIME";
+    KEY: "КЛЮЧ", "KEY";
+    MEDIUM: "НОСИТЕЛЬ", "MEDIUM";
+    NOTE: "ПОМЕТКА", "NOTE";
+    REASON: "ПРИЧИНА", "REASON";
+
+    STATE_WAITING: "ждёт", "waiting";
+    STATE_SENDING: "отправляется", "sending";
+    STATE_DELIVERED: "отправлено", "delivered";
+    STATE_REFUSED: "отклонено", "refused";
+    STATE_DROPPED: "снято", "dropped";
+
+    MORE: "Показано {shown} из {all}; --limit покажет больше.", "{shown} of {all} shown; --limit shows more.";
+    NOTHING: "Ничего нет.", "Nothing.";
+    NO_SUCH: "Записи {key} нет в журнале.", "There is no {key} in the journal.";
+    STAT: "{bytes} КиБ из {budget} КиБ, сегментов {segments}, записи {first}–{last}", "{bytes} KiB of {budget} KiB, {segments} segments, records {first} to {last}";
+    VERIFIED: "Проверено записей: {records}. Повреждений нет.", "{records} records checked. No damage.";
+    DAMAGED: "Проверено записей: {records}. Повреждено или потеряно: {damaged}.", "{records} records checked. Damaged or missing: {damaged}.";
+
+    NOT_RUNNING: "Шлюз не запущен ({why}). Запустить: systemctl start limegate", "The gateway does not run ({why}). Start it: systemctl start limegate";
+    SOCKET_TROUBLE: "Шлюз не отвечает: {why}", "The gateway does not answer: {why}";
+    NOT_DEAD: "{key} не среди отклонённых. Список: limegate dead list", "{key} is not among the refused. List them: limegate dead list";
+    REVIVED: "Снова отправляется: {n}", "On their way again: {n}";
+    DROPPED_NOW: "Снято с доставки: {n}. Причина записана.", "Given up: {n}. The reason is journalled.";
+    REASON_NEEDED: "Нужна причина: --reason \"...\"", "A reason is needed: --reason \"...\"";
+    STARTED: "Шлюз работает: входов {gates}, журнал {state}", "The gateway runs: {gates} gates, journal in {state}";
+}
