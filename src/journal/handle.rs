@@ -402,7 +402,7 @@ impl Core {
         let mut found = Vec::new();
         for segment in self.log.segments() {
             let last = segment.extent().last_seq;
-            if last < oldest && !some_moved || segment.first_seq >= before && !some_moved {
+            if !some_moved && (last < oldest || segment.first_seq >= before) {
                 continue;
             }
             if found.len() >= limit && !some_moved || self.index.now().state.needed(segment.first_seq, last) == 0 {

@@ -171,7 +171,7 @@ impl Log {
         };
         let mut walk = Walk::new(&bytes, DATA_START, segment.salt, segment.first_seq, extent.last_seq);
         let mut map = Map::default();
-        while let Some(step) = walk.next() {
+        for step in walk.by_ref() {
             self.note_step(segment, 0, &bytes, &step);
             match step {
                 Step::Record(frame) => {

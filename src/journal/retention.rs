@@ -37,7 +37,7 @@ pub(super) fn how_many_go(weighed: &[Weighed], excess: u64) -> usize {
     for (index, segment) in weighed.iter().enumerate() {
         let enough = go > 0 && freed.saturating_sub(carried) >= excess;
         all_aged &= segment.aged;
-        if enough && !all_aged || excess == 0 && !all_aged {
+        if !all_aged && (enough || excess == 0) {
             break;
         }
         freed += segment.bytes;

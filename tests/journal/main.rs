@@ -3,6 +3,8 @@
 //! `power_cut`, `damage`, `disk_full` and `ext4` are campaigns: `TRIALS` and `SEED` in the environment make them longer, and each prints one line
 //! `campaign: trials, violations, seed, commit`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers fail by panicking")]
+
 mod behaviour;
 mod books;
 mod campaign;
