@@ -1,5 +1,7 @@
 //! The HTTP client against servers that misbehave, over real sockets: each exchange ends in the right class, within its timeout, and says nothing secret.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,7 @@
 //! limegate's requests and the sandbox's answers against `docs/lime-gateway-api.yaml`, and what each answer of Lime means for a pass.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

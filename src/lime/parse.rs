@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn an_unreadable_answer_does_not_quote_what_it_held() {
-        let text = client(&answer(200, r#"{"id":"c-1","version":"Анна Канарейкина"}"#)).unwrap_err().to_string();
+        let text = client(&answer(200, r#"{"id":["Анна Канарейкина"]}"#)).unwrap_err().to_string();
         assert!(!text.contains("Канарейкина"), "{text}");
     }
 }

@@ -76,10 +76,6 @@ impl FakeCrm {
         }
     }
 
-    pub fn late_waiting(&self) -> usize {
-        self.late.len()
-    }
-
     pub fn call(&mut self, now_ms: u64, request: &Request) -> Exchange {
         self.settle(now_ms);
         if self.down {

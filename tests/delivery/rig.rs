@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use limegate::clock::{Clock, SharedClock};
 use limegate::config::Delivery;
-use limegate::delivery::{Limit, Parts, Remote, Remotes, Runner};
+use limegate::delivery::{Courier, Limit, Parts, Remote, Remotes, Runner};
 use limegate::domain::{Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, Secret, Seq, ServicePointId};
-use limegate::http::{Answer, Bearer, BoxFuture, Endpoint, Exchange, Failure, NoAuthorization, Request, Transport};
+use limegate::http::{Answer, Authorizer, Bearer, BoxFuture, Endpoint, Exchange, Failure, NoAuthorization, Request, Transport};
 use limegate::journal::{Destination, Record, Store};
 use limegate::lime::LimeCourier;
 use limegate::status::Hub;
@@ -38,8 +38,17 @@ pub struct Rig {
     pub chance: fastrand::Rng,
     /// Passes in the order in which they became durable, with when.
     pub made: Vec<(Uuid, Seq, u64)>,
-    /// When each deal came, by key.
+    pub world: World,
     next_id: u128,
+}
+
+/// Which CRM there is.
+#[derive(Clone)]
+pub enum World {
+    /// The one of these tests, which is worse than the real ones.
+    Fake,
+    /// One of the sandbox's, with its courier and its authorisation.
+    Sandbox(sandbox::Host, Arc<dyn Courier>, Arc<dyn Authorizer>),
 }
 
 /// A gateway that runs.
@@ -99,6 +108,7 @@ impl Rig {
             site: Arc::new(Mutex::new(site)),
             chance,
             made: Vec::new(),
+            world: World::Fake,
             next_id: 1 << 100,
         }
     }
@@ -106,17 +116,27 @@ impl Rig {
     /// Makes a pass durable, as the intake does.
     pub async fn pass(&mut self) -> Uuid {
         let medium = self.chance.choice(&self.media).unwrap().clone();
-        self.pass_of(medium).await
+        self.take(medium, "sp-4").await
+    }
+
+    /// A pass at another service point.
+    pub async fn pass_at(&mut self, point: &str) -> Uuid {
+        let medium = self.chance.choice(&self.media).unwrap().clone();
+        self.take(medium, point).await
     }
 
     pub async fn pass_of(&mut self, medium: Medium) -> Uuid {
+        self.take(medium, "sp-4").await
+    }
+
+    async fn take(&mut self, medium: Medium, point: &str) -> Uuid {
         self.next_id += 1;
         let id = Uuid::from_u128(self.next_id);
         let pass = Pass {
             id,
             number: 0,
             gate: GateId::from("n1"),
-            service_point: ServicePointId::from("sp-4"),
+            service_point: ServicePointId::from(point),
             direction: Direction::In,
             medium,
             device: None,
@@ -135,19 +155,13 @@ impl Rig {
         let (stop, stopped) = watch::channel(false);
         let clock: SharedClock = self.clock.clone();
         let backoff = (self.settings.backoff_base, self.settings.backoff_cap);
-        let token = Secret::new(self.site.lock().unwrap().lime.token());
-        let lime =
-            LimeLine { site: self.site.clone(), clock: self.clock.clone(), latency_ms: self.latency_ms, chance: Mutex::new(self.chance.fork()) };
-        let crm = CrmLine { crm: self.crm.clone(), clock: self.clock.clone(), latency_ms: self.latency_ms, chance: Mutex::new(self.chance.fork()) };
-        let lime = Endpoint::new(Arc::new(lime), Arc::new(Bearer::refused_by_forbidden(token)));
-        let crm = Endpoint::new(Arc::new(crm), Arc::new(NoAuthorization));
+        let lime = Arc::new(Remote::new(self.lime_endpoint(), self.lime_limit, backoff, clock.clone(), self.chance.fork()));
+        let (endpoint, crm_courier) = self.crm_endpoint();
         let crm_limit = Limit::of(self.settings.crm_rate, self.settings.crm_burst);
-        let remotes = Remotes {
-            lime: Arc::new(Remote::new(lime, self.lime_limit, backoff, clock.clone(), self.chance.fork())),
-            crm: Some(Arc::new(Remote::new(crm, crm_limit, backoff, clock.clone(), self.chance.fork()))),
-        };
-        let couriers: [Arc<dyn limegate::delivery::Courier>; 2] =
-            [Arc::new(LimeCourier::new("box", self.clock.stamp().boot, jiff::tz::TimeZone::UTC)), Arc::new(FakeCourier { batch: 50 })];
+        let crm = Arc::new(Remote::new(endpoint, crm_limit, backoff, clock.clone(), self.chance.fork()));
+        let remotes = Remotes { lime, crm: Some(crm) };
+        let lime_courier = LimeCourier::new("box", self.clock.stamp().boot, jiff::tz::TimeZone::UTC);
+        let couriers: [Arc<dyn Courier>; 2] = [Arc::new(lime_courier), crm_courier];
         let tasks = couriers.map(|courier| {
             let parts = Parts {
                 store: self.store.clone(),
@@ -162,6 +176,28 @@ impl Rig {
             tokio::spawn(Runner::new(parts).run(stopped.clone()))
         });
         Running { stop, tasks: tasks.into() }
+    }
+
+    fn sandbox_line(&mut self, host: sandbox::Host, base: &'static str) -> Arc<SandboxLine> {
+        let (site, clock, chance) = (self.site.clone(), self.clock.clone(), Mutex::new(self.chance.fork()));
+        Arc::new(SandboxLine { host, base, site, clock, latency_ms: self.latency_ms, chance })
+    }
+
+    fn lime_endpoint(&mut self) -> Endpoint {
+        let token = Secret::new(self.site.lock().unwrap().lime.token());
+        Endpoint::new(self.sandbox_line(sandbox::Host::Lime, "/gw/v1"), Arc::new(Bearer::refused_by_forbidden(token)))
+    }
+
+    /// The CRM's endpoint and its courier.
+    pub fn crm_endpoint(&mut self) -> (Endpoint, Arc<dyn Courier>) {
+        match self.world.clone() {
+            World::Fake => {
+                let (crm, clock, chance) = (self.crm.clone(), self.clock.clone(), Mutex::new(self.chance.fork()));
+                let line = FakeLine { crm, clock, latency_ms: self.latency_ms, chance };
+                (Endpoint::new(Arc::new(line), Arc::new(NoAuthorization)), Arc::new(FakeCourier { batch: 50 }))
+            }
+            World::Sandbox(host, courier, authorizer) => (Endpoint::new(self.sandbox_line(host, ""), authorizer), courier),
+        }
     }
 
     /// Waits, at most `seconds` of virtual time, until nothing waits anywhere.
@@ -245,26 +281,29 @@ async fn wander(chance: &Mutex<fastrand::Rng>, latency_ms: u64) {
     sleep(Duration::from_millis(ms)).await;
 }
 
-/// The sandbox's Lime, in-process.
-struct LimeLine {
+/// One service of the sandbox, in-process.
+struct SandboxLine {
+    host: sandbox::Host,
+    base: &'static str,
     site: Arc<Mutex<Site>>,
     clock: Arc<VirtualClock>,
     latency_ms: u64,
     chance: Mutex<fastrand::Rng>,
 }
 
-impl Transport for LimeLine {
+impl Transport for SandboxLine {
     fn send(&self, request: Request) -> BoxFuture<'_, Exchange> {
         Box::pin(async move {
             let timeout = request.timeout;
             let exchange = async {
                 wander(&self.chance, self.latency_ms).await;
-                let mut plain = http::Request::builder().method(request.method.clone()).uri(format!("/gw/v1{}", request.path));
+                let mut plain = http::Request::builder().method(request.method.clone()).uri(format!("{}{}", self.base, request.path));
                 for (name, value) in &request.headers {
                     plain = plain.header(name, value);
                 }
+                plain = plain.header("content-type", "application/json");
                 let plain = plain.body(request.body.clone().unwrap_or_default()).unwrap();
-                let outcome = self.site.lock().unwrap().call(sandbox::Host::Lime, self.clock.now_ms(), self.clock.stamp().wall_ms, plain);
+                let outcome = self.site.lock().unwrap().call(self.host, self.clock.now_ms(), self.clock.stamp().wall_ms, plain);
                 sleep(Duration::from_millis(outcome.after_ms)).await;
                 wander(&self.chance, self.latency_ms).await;
                 match outcome.what {
@@ -282,14 +321,14 @@ impl Transport for LimeLine {
     }
 }
 
-struct CrmLine {
+struct FakeLine {
     crm: Arc<Mutex<FakeCrm>>,
     clock: Arc<VirtualClock>,
     latency_ms: u64,
     chance: Mutex<fastrand::Rng>,
 }
 
-impl Transport for CrmLine {
+impl Transport for FakeLine {
     fn send(&self, request: Request) -> BoxFuture<'_, Exchange> {
         Box::pin(async move {
             wander(&self.chance, self.latency_ms).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use limegate::delivery::revive;
+use limegate::delivery::{Limit, revive};
 use limegate::journal::{Destination, Record, Store};
 use sandbox::Host;
 use sandbox::faults::{Mode, Rule};
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::crm::Trouble;
 use crate::rig::Rig;
-use crate::seed;
+use crate::{campaign, seed, trials};
 
 const ALL_KINDS: Trouble = Trouble {
     drop_before: 40,
@@ -57,13 +57,14 @@ async fn a_pass_becomes_a_write_off_and_a_deal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_thousand_passes_through_a_fifth_of_faults_and_restarts_are_neither_lost_nor_doubled() {
+async fn campaign_passes_through_a_fifth_of_faults_and_restarts_are_neither_lost_nor_doubled() {
     let seed = seed();
     let mut rig = Rig::new(seed);
     trouble_at_lime(&rig, seed);
     rig.crm.lock().unwrap().trouble = ALL_KINDS;
     let mut running = rig.start();
-    for at in 0..5_000 {
+    let count = trials(5_000);
+    for at in 0..count {
         rig.pass().await;
         if at % 10 == 0 {
             sleep(Duration::from_millis(rig.chance.u64(0..1_500))).await;
@@ -77,23 +78,27 @@ async fn five_thousand_passes_through_a_fifth_of_faults_and_restarts_are_neither
     rig.drained(7_200).await;
     rig.settled().await;
     running.stop().await;
-    assert_eq!((rig.lime_books(), rig.crm_books()), ((0, 0), (0, 0)));
-    assert_eq!(rig.inversions(), (0, 0));
+    let (lime, crm, order) = (rig.lime_books(), rig.crm_books(), rig.inversions());
+    campaign("delivery", count, lime.0 + lime.1 + crm.0 + crm.1 + order.0 + order.1, seed);
+    assert_eq!((lime, crm, order), ((0, 0), (0, 0), (0, 0)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_that_comes_late_is_found_and_not_repeated() {
-    let mut rig = Rig::new(seed());
+async fn campaign_a_commit_that_comes_late_is_found_and_not_repeated() {
+    let (seed, count) = (seed(), trials(1_000));
+    let mut rig = Rig::new(seed);
     rig.crm.lock().unwrap().trouble = Trouble { late: 500, late_ms: 60_000, lag_ms: 50_000, ..Trouble::default() };
     let running = rig.start();
-    for _ in 0..1_000 {
+    for _ in 0..count {
         rig.pass().await;
         sleep(Duration::from_millis(100)).await;
     }
     rig.drained(7_200).await;
     rig.settled().await;
     running.stop().await;
-    assert_eq!(rig.crm_books(), (0, 0));
+    let (lost, doubled) = rig.crm_books();
+    campaign("late-commits", count, lost + doubled, seed);
+    assert_eq!((lost, doubled), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,8 +144,8 @@ async fn a_drain_keeps_the_limit_and_uses_it() {
     let crm = rig.crm.lock().unwrap();
     let most = crm.arrivals.iter().enumerate().map(|(at, time)| crm.arrivals[..=at].iter().rev().take_while(|other| *time - **other < 1_000).count());
     assert!(most.max().unwrap() <= 7, "more than seven in a second");
-    // The first second is Lime's: nothing is owed to the CRM yet.
-    let allowed = (took - 1_000) * 7 / 1_000;
+    // The first second is Lime's, for nothing is owed to the CRM yet, and a start begins without a token.
+    let allowed = (took - 2_500) * 7 / 1_000;
     assert!(crm.requests * 100 >= allowed * 95, "{} of {allowed}", crm.requests);
 }
 
@@ -224,6 +229,35 @@ async fn what_is_refused_for_good_is_listed_and_can_be_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn refusals_and_unreadable_answers_cost_lime_hardly_any_throughput() {
+    let seed = seed();
+    let mut took = Vec::new();
+    for poison in [false, true] {
+        let mut rig = Rig::new(seed);
+        // Slow enough that requests are what counts.
+        rig.lime_limit = Limit::of(0.5, 1);
+        rig.settings.crm_rate = 1_000.0;
+        rig.settings.crm_burst = 1_000;
+        for at in 0..20_000 {
+            let point = if poison && at % 100 == 50 { "nowhere" } else { "sp-4" };
+            rig.pass_at(point).await;
+        }
+        if poison {
+            let mut site = rig.site.lock().unwrap();
+            site.faults.set(0, Rule { after: 40, ..Rule::new(Host::Lime, Mode::Junk { bytes: 1 << 20 }).times(1) });
+        }
+        let from = rig.clock.now_ms();
+        let running = rig.start();
+        rig.drained(3_600).await;
+        took.push(rig.clock.now_ms() - from);
+        running.stop().await;
+        assert_eq!(rig.store.dead(Destination::Lime).len(), if poison { 200 } else { 0 });
+    }
+    println!("{} ms without, {} ms with", took[0], took[1]);
+    assert!(took[0] * 100 >= took[1] * 98, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pass_that_spoils_every_answer_ends_up_alone_and_blocks_nobody() {
     let mut rig = Rig::new(seed());
     for _ in 0..400 {
@@ -232,23 +266,21 @@ async fn a_pass_that_spoils_every_answer_ends_up_alone_and_blocks_nobody() {
     let bad = rig.made[7].0;
     rig.crm.lock().unwrap().poison.insert(bad.to_string());
     let running = rig.start();
-    for _ in 0..4_000 {
+    // What waits behind it on its own card waits; all others pass.
+    let card = |rig: &Rig, seq| match rig.store.get(seq).unwrap().unwrap().record {
+        Record::Pass(pass) => pass.medium.order_key(),
+        other => panic!("{other:?}"),
+    };
+    let own = rig.made.iter().filter(|(_, seq, _)| *seq >= rig.made[7].1 && card(&rig, *seq) == card(&rig, rig.made[7].1)).count();
+    for _ in 0..1_800 {
         sleep(Duration::from_secs(1)).await;
-        if rig.store.pending_count(Destination::Crm) == 1 {
+        if rig.store.pending_count(Destination::Crm) <= own as u64 {
             break;
         }
     }
-    assert!(rig.store.pending_count(Destination::Crm) <= 1 + rig.media.len() as u64, "the others are held up");
-    for _ in 0..50 {
-        rig.pass().await;
-    }
-    let card = |rig: &Rig, seq| {
-        rig.store.get(seq).unwrap().map(|entry| match entry.record {
-            Record::Pass(pass) => pass.medium.order_key(),
-            _ => panic!("no pass"),
-        })
-    };
-    let _ = card(&rig, rig.made[7].1);
+    let left = rig.store.pending_count(Destination::Crm);
+    // One client may have several cards, so a few more may stand in its queue.
+    assert!(left <= own as u64 + 20, "{left} of 400 are held up, {own} of its own card");
     // It is never given up: when the CRM can read it again, it arrives.
     rig.crm.lock().unwrap().poison.clear();
     rig.drained(3_600).await;
