@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use sandbox::Host;
 use sandbox::server::{self, Options, Running};
+use sandbox::turnstile::{self, TurnstileArgs};
 
 #[derive(Parser)]
 #[command(name = "sandbox", version, about = "Stand-ins for Lime, amoCRM and Bitrix24 on the loopback interface")]
@@ -25,6 +26,8 @@ enum Command {
     Bitrix24(ServeArgs),
     /// All three, each at a port of its own
     All(ServeArgs),
+    /// A reader on a serial line or a validator over MQTT, played from a script
+    Turnstile(TurnstileArgs),
 }
 
 #[derive(Args)]
@@ -51,12 +54,16 @@ struct ServeArgs {
 
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
-    let (hosts, args) = match Cli::parse().command {
-        Command::Lime(args) => (vec![Host::Lime], args),
-        Command::Amocrm(args) => (vec![Host::Amocrm], args),
-        Command::Bitrix24(args) => (vec![Host::Bitrix24], args),
-        Command::All(args) => (Host::ALL.to_vec(), args),
-    };
+    match Cli::parse().command {
+        Command::Lime(args) => to_the_end(serve(vec![Host::Lime], args)),
+        Command::Amocrm(args) => to_the_end(serve(vec![Host::Amocrm], args)),
+        Command::Bitrix24(args) => to_the_end(serve(vec![Host::Bitrix24], args)),
+        Command::All(args) => to_the_end(serve(Host::ALL.to_vec(), args)),
+        Command::Turnstile(args) => to_the_end(turnstile::run(args)),
+    }
+}
+
+fn to_the_end<E: std::fmt::Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -64,7 +71,7 @@ pub fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(hosts, args)) {
+    match runtime.block_on(work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sandbox: {error}");

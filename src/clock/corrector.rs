@@ -24,8 +24,8 @@ struct Boot {
     synced: Option<Anchor>,
 }
 
-/// How wrong a synchronised stamp may be of which nobody journalled an error: the worst the kernel calls synchronised.
-const UNKNOWN_ERROR_MS: u32 = 16_000;
+/// How wrong a synchronised stamp may be of which nobody journalled an error: NTP daemons step a clock that is off by less than that.
+const UNKNOWN_ERROR_MS: u32 = 1_000;
 
 impl Boot {
     fn known(&self) -> impl Iterator<Item = &Anchor> {

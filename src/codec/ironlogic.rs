@@ -232,3 +232,103 @@ impl SplitAtLastSpace for [u8] {
         Some((before, from.strip_prefix(b" ")?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: IronLogicOptions = IronLogicOptions { reader_number: false, uid_order: UidOrder::AsIs, check_pair: true };
+
+    fn decode(options: IronLogicOptions, bytes: &[u8]) -> Vec<String> {
+        let mut out = Vec::new();
+        IronLogic::new(options).push(bytes, &mut out);
+        out.into_iter()
+            .map(|one| match one {
+                Decoded::Medium(Presented { medium, reader }) => {
+                    format!("{}{}", reader.map(|reader| format!("{reader}:")).unwrap_or_default(), medium.value.reveal())
+                }
+                Decoded::Removal { reader } => format!("removed {reader:?}"),
+                Decoded::Bad(bad) => bad.code().to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn lines_say_what_they_say() {
+        for (line, expected) in [
+            ("Em-Marine[1700] 009,22847\r\n", "170009593F"),
+            ("Em-Marine[FFFF] 255,65535\r\n", "FFFFFFFFFF"),
+            ("Em-Marine[1700] 007,00042\r\n", "170007002A"),
+            ("Em-Marine[1700] 007,42\r\n", "170007002A"),
+            ("Em-Marine[1700] 256,00001\r\n", "malformed"),
+            ("Em-Marine[1700] 009,65536\r\n", "malformed"),
+            ("Em-Marine[170] 009,22847\r\n", "malformed"),
+            ("Em-Marine[1700]009,22847\r\n", "malformed"),
+            ("Em-Marine[1700] 009,22847x\r\n", "malformed"),
+            ("Em-Marine[1700] 009,\r\n", "malformed"),
+            ("Mifare[BCD14264] 1K (0004,08) 066,53692\r\n", "BCD14264"),
+            ("Mifare[bcd14264] 1K (0004,08) 066,53692\n", "BCD14264"),
+            ("Mifare[BCD14264] 066,53692\r", "BCD14264"),
+            ("Mifare[BCD14264] 1K (0004;08) 066,53692\r\n", "malformed"),
+            ("Mifare[BCD14264] 1K (0004,08 066,53692\r\n", "malformed"),
+            ("Mifare[BCD1426] 1K (0004,08) 066,53692\r\n", "malformed"),
+            ("Mifare[BCD142] 1K (0004,08) 066,53692\r\n", "malformed"),
+            ("Mifare[BCD14264] 1K (0004,08) 066,53693\r\n", "checksum"),
+            ("Mifare[3AAC2280045646]  (0142,20) 004,22086\r\n", "3AAC2280045646"),
+            ("Mifare[3AAC2280045647]  (0142,20) 004,22086\r\n", "checksum"),
+            ("No card\r\n", "removed None"),
+            ("NO CARD\r\n", "removed None"),
+            ("No cards\r\n", "malformed"),
+            ("HID[0004] 012,34567\r\n", "unknown_medium"),
+            ("Z-2 USB v1.2\r\n", "malformed"),
+            // The next line's word shows where the damaged one ends.
+            ("Em-Marine[1700] 009,2Mifare[BCD14264] 1K (0004,08) 066,53692\r\n", "BCD14264"),
+        ] {
+            assert_eq!(decode(PLAIN, line.as_bytes()), [expected], "{line:?}");
+        }
+        assert!(decode(PLAIN, b"\r\n\r\n  \r\n").is_empty(), "empty lines say nothing");
+    }
+
+    #[test]
+    fn options_change_what_they_name() {
+        let line = b"Mifare[BCD14264] 1K (0004,08) 066,00001\r\n";
+        assert_eq!(decode(IronLogicOptions { check_pair: false, ..PLAIN }, line), ["BCD14264"]);
+        let line = b"Mifare[BCD14264] 1K (0004,08) 066,53692\r\nMifare[FA592F830412E6] UL (0144,00) 004,04838\r\n";
+        assert_eq!(decode(IronLogicOptions { uid_order: UidOrder::Reversed, ..PLAIN }, line), ["6442D1BC", "E61204832F59FA"]);
+        assert_eq!(decode(IronLogicOptions { uid_order: UidOrder::Mixed7, ..PLAIN }, line), ["BCD14264", "E61204832F59FA"]);
+    }
+
+    #[test]
+    fn a_reader_number_stands_right_before_its_event() {
+        let numbered = IronLogicOptions { reader_number: true, ..PLAIN };
+        for (line, expected) in [
+            ("19997 Em-Marine[1700] 009,22847\r\n", "19997:170009593F"),
+            ("7719997 Em-Marine[1700] 009,22847\r\n", "19997:170009593F"),
+            ("00042 No card\r\n", "removed Some(42)"),
+            ("19997Em-Marine[1700] 009,22847\r\n", "malformed"),
+            ("1997 Em-Marine[1700] 009,22847\r\n", "malformed"),
+            ("Em-Marine[1700] 009,22847\r\n", "malformed"),
+        ] {
+            assert_eq!(decode(numbered, line.as_bytes()), [expected], "{line:?}");
+        }
+        assert_eq!(decode(PLAIN, b"19997 Em-Marine[1700] 009,22847\r\n"), ["170009593F"], "without the option the number is noise");
+    }
+
+    #[test]
+    fn a_line_behind_endless_text_is_found_and_the_text_alone_is_too_long() {
+        let mut bytes = vec![b'x'; 5_000];
+        assert_eq!(decode(PLAIN, &[&bytes[..], b"\r\n"].concat()), ["too_long"]);
+        bytes.extend_from_slice(b"Mifare[BCD14264] 1K (0004,08) 066,53692\r\n");
+        assert_eq!(decode(PLAIN, &bytes), ["BCD14264"]);
+    }
+
+    #[test]
+    fn one_damaged_digit_of_a_mifare_uid_is_noticed_where_the_pair_covers_it() {
+        let line = b"Mifare[BCD14264] 1K (0004,08) 066,53692\r\n";
+        for at in 7..13 {
+            let mut damaged = *line;
+            damaged[at] = if damaged[at] == b'0' { b'1' } else { b'0' };
+            assert_eq!(decode(PLAIN, &damaged), ["checksum"], "digit {at}");
+        }
+    }
+}

@@ -218,3 +218,135 @@ fn cp1251(bytes: &[u8]) -> Option<String> {
     };
     bytes.iter().map(|byte| letter(*byte)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(end: End) -> ScannerOptions {
+        ScannerOptions {
+            framing: Framing { header: None, end, check: false, max: 20 },
+            prefix: String::new(),
+            suffix: String::new(),
+            aim_id: true,
+            min_len: 1,
+            idle_ms: 100,
+            charset: Charset::Auto,
+            content: Content::Qr,
+            uid_order: UidOrder::AsIs,
+        }
+    }
+
+    /// What came out, and after a bar what a silence added.
+    fn decode(options: ScannerOptions, bytes: &[u8]) -> String {
+        let mut scanner = Scanner::new(options);
+        let mut out = Vec::new();
+        let show = |out: &mut Vec<Decoded>| {
+            let shown: Vec<String> = out
+                .drain(..)
+                .map(|one| match one {
+                    Decoded::Medium(Presented { medium, .. }) => format!("{:?}:{}", medium.kind, medium.value.reveal()),
+                    Decoded::Removal { .. } => "removed".to_owned(),
+                    Decoded::Bad(bad) => bad.code().to_owned(),
+                })
+                .collect();
+            shown.join(" ")
+        };
+        scanner.push(bytes, &mut out);
+        let pushed = show(&mut out);
+        scanner.idle(&mut out);
+        format!("{pushed}|{}", show(&mut out))
+    }
+
+    #[test]
+    fn frames_end_where_the_setup_sheet_says() {
+        for (end, bytes, expected) in [
+            (End::Cr, "a\rb\r", "Qr:a Qr:b|"),
+            (End::Cr, "a\r\nb\r\n", "Qr:a Qr:b|"),
+            (End::Cr, "a\nb\r", "Qr:a\nb|"),
+            (End::Cr, "a\rb", "Qr:a|cut"),
+            (End::Lf, "a\nb\r\n", "Qr:a Qr:b|"),
+            (End::CrLf, "a\rb\r\nc\nd\r\n", "Qr:a\rb Qr:c\nd|"),
+            (End::Etx, "a\x03b\x03", "Qr:a Qr:b|"),
+            (End::Silence, "a\r\nb\r\n", "|Qr:a\r\nb"),
+            (End::Silence, "", "|"),
+            (End::Cr, "\r\r", "|"),
+        ] {
+            assert_eq!(decode(options(end), bytes.as_bytes()), expected, "{end:?} {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_around_a_payload_is_cut_off_and_has_to_be_there() {
+        let framed = ScannerOptions { prefix: "<".to_owned(), suffix: ">".to_owned(), ..options(End::Cr) };
+        for (bytes, expected) in [
+            ("<code>\r", "Qr:code|"),
+            ("noise<code>\r", "Qr:code|"),
+            ("<]E0460>\r", "Barcode:460|"),
+            ("<a<b>\r", "Qr:a<b|"),
+            ("code>\r", "malformed|"),
+            ("<code\r", "malformed|"),
+            ("<>\r", "too_short|"),
+        ] {
+            assert_eq!(decode(framed.clone(), bytes.as_bytes()), expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_check_byte_is_the_xor_of_all_after_the_header_with_the_terminator() {
+        let mut checked = options(End::Etx);
+        checked.framing = Framing { header: Some(2), check: true, ..checked.framing };
+        let sum = b'a' ^ b'b' ^ 3;
+        assert_eq!(decode(checked.clone(), &[2, b'a', b'b', 3, sum]), "Qr:ab|");
+        assert_eq!(decode(checked.clone(), &[2, b'a', b'b', 3, sum ^ 1]), "checksum|");
+        assert_eq!(decode(checked.clone(), &[2, b'a', b'b', 3]), "|cut");
+        // The check byte is lost, and the next frame's header stands in its place.
+        assert_eq!(decode(checked, &[2, b'a', b'b', 3, 2, b'a', b'b', 3, sum]), "checksum Qr:ab|");
+    }
+
+    #[test]
+    fn a_header_begins_anew_and_a_control_byte_inside_is_damage() {
+        let mut framed = options(End::Etx);
+        framed.framing.header = Some(2);
+        assert_eq!(decode(framed.clone(), b"x\x02ab\x02cd\x03y\x02\x01ef\x03"), "cut Qr:cd malformed|");
+        assert_eq!(decode(framed.clone(), &[&[2][..], &[b'x'; 21], b"\x03\x02ok\x03"].concat()), "too_long Qr:ok|");
+        assert_eq!(decode(framed, &[&[2][..], &[b'x'; 20], b"\x03"].concat()), format!("Qr:{}|", "x".repeat(20)));
+    }
+
+    #[test]
+    fn a_payload_over_the_maximum_is_refused_and_the_next_is_read() {
+        let long = [&[b'x'; 100][..], b"\rok\r"].concat();
+        assert_eq!(decode(options(End::Cr), &long), "too_long Qr:ok|");
+        let most = [&[b'x'; 20][..], b"\r"].concat();
+        assert_eq!(decode(options(End::Cr), &most), format!("Qr:{}|", "x".repeat(20)));
+        let behind_noise = [&[b'x'; 100][..], b"\0ok\r"].concat();
+        assert_eq!(decode(options(End::Cr), &behind_noise), "Qr:ok|");
+    }
+
+    #[test]
+    fn russian_text_is_read_in_either_character_set_and_garbage_is_not_text() {
+        let with = |charset| ScannerOptions { charset, ..options(End::Cr) };
+        let (utf8, cp1251) = ("Ёж №1\r".as_bytes(), b"\xA8\xE6 \xB91\r");
+        assert_eq!(decode(with(Charset::Auto), utf8), "Qr:Ёж №1|");
+        assert_eq!(decode(with(Charset::Auto), cp1251), "Qr:Ёж №1|");
+        assert_eq!(decode(with(Charset::Cp1251), cp1251), "Qr:Ёж №1|");
+        assert_eq!(decode(with(Charset::Utf8), cp1251), "charset|");
+        assert_eq!(decode(with(Charset::Auto), b"ok\x98\r"), "charset|");
+    }
+
+    #[test]
+    fn an_aim_identifier_tells_bars_from_matrices_unless_it_is_to_be_kept() {
+        for (bytes, expected) in [("]Q1x\r", "Qr:x|"), ("]d2x\r", "Qr:x|"), ("]C1x\r", "Barcode:x|"), ("]\r", "Qr:]|"), ("]11\r", "Qr:]11|")] {
+            assert_eq!(decode(ScannerOptions { ..options(End::Cr) }, bytes.as_bytes()), expected, "{bytes:?}");
+        }
+        assert_eq!(decode(ScannerOptions { aim_id: false, ..options(End::Cr) }, b"]E0460\r"), "Qr:]E0460|");
+        assert_eq!(decode(ScannerOptions { content: Content::Barcode, ..options(End::Cr) }, b"460\r"), "Barcode:460|");
+    }
+
+    #[test]
+    fn a_serial_reader_that_prints_hex_gives_a_card() {
+        let uid = ScannerOptions { content: Content::Uid, uid_order: UidOrder::Reversed, ..options(End::Cr) };
+        assert_eq!(decode(uid.clone(), b"bcd14264\r"), "CardUid:6442D1BC|");
+        assert_eq!(decode(uid, b"bcd1426\r"), "malformed|");
+    }
+}

@@ -1,14 +1,15 @@
 //! What every profile keeps to, whatever its codec.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
 use super::{Bad, Decoded, Expected, Profile};
 
-fn profiles() -> Vec<Profile> {
+static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| {
     Profile::builtin_names().into_iter().map(|name| Profile::builtin(name).unwrap_or_else(|| panic!("{name} does not load"))).collect()
-}
+});
 
 /// Feeds the chunks, then lets the line be silent.
 fn decode<'a>(profile: &Profile, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<Expected> {
@@ -51,34 +52,67 @@ fn every_file_of_the_readers_folder_is_built_in_under_its_own_name() {
 }
 
 #[test]
+fn the_profile_that_the_guide_shows_loads() {
+    let guide = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/adding-a-reader.md")).unwrap();
+    let profiles: Vec<&str> =
+        guide.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).filter(|block| block.contains("[[sample]]")).collect();
+    assert_eq!(profiles.len(), 1);
+    assert_eq!(Profile::parse("guide", profiles[0]).unwrap().name, "acme-pedestal");
+}
+
+#[test]
+fn a_profile_that_is_wrong_is_refused_with_its_place_and_reason() {
+    let good = "name = \"p\"\ntitle = { ru = \"p\", en = \"p\" }\n[codec.scanner-line]\nterminator = \"cr\"\n[[sample]]\ntext = \"LG-1\\r\"\ngives = [{ medium = \"qr\", value = \"LG-1\", format = \"scanner-line\" }]\n";
+    Profile::parse("p", good).unwrap();
+    for (from, to, said) in [
+        ("terminator", "terminatr", "terminatr"),
+        ("\"cr\"", "\"cr\"\nidle_ms = 5", "idle_ms"),
+        ("\"cr\"", "\"silence\"", "idle_ms"),
+        ("\"cr\"", "\"cr\"\nmax_len = 0", "max_len"),
+        ("name = \"p\"", "name = \"P p\"", "hyphens"),
+        ("LG-1\\r", "LG-2\\r", "sample 1 should give"),
+        ("[[sample]]", "[line]\nbaud = 1\n[[sample]]", "300 to 4000000"),
+        ("[[sample]]", "[answers]\nack = \"6\"\nnak = \"15\"\n[[sample]]", "answers.ack"),
+        ("scanner-line]", "osdp]", "osdp"),
+        ("medium = \"qr\"", "removal = true", "sample 1: gives takes"),
+        ("text = \"LG-1\\r\"", "hex = \"0\"", "sample 1: hex"),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good);
+        let error = Profile::parse("p.toml", &text).unwrap_err().to_string();
+        assert!(error.contains("p.toml") && error.contains(said), "{to}: {error}");
+    }
+}
+
+#[test]
 fn every_sample_decodes_however_it_is_cut() {
-    for profile in profiles() {
+    for profile in PROFILES.iter() {
         for sample in &profile.samples {
             let bytes = &sample.bytes;
             for at in 0..=bytes.len() {
                 let (head, tail) = bytes.split_at(at);
-                assert_eq!(decode(&profile, [head, tail]), sample.gives, "{} cut at {at}", profile.name);
+                assert_eq!(decode(profile, [head, tail]), sample.gives, "{} cut at {at}", profile.name);
             }
-            assert_eq!(decode(&profile, bytes.chunks(1)), sample.gives, "{} byte by byte", profile.name);
+            assert_eq!(decode(profile, bytes.chunks(1)), sample.gives, "{} byte by byte", profile.name);
         }
     }
 }
 
 #[test]
 fn glued_telegrams_give_what_each_gives() {
-    for profile in profiles() {
-        let (stream, gives) = glued(&profile);
-        assert_eq!(decode(&profile, [stream.as_slice()]), gives, "{}", profile.name);
-        assert_eq!(decode(&profile, stream.chunks(1)), gives, "{} byte by byte", profile.name);
+    for profile in PROFILES.iter() {
+        let (stream, gives) = glued(profile);
+        assert_eq!(decode(profile, [stream.as_slice()]), gives, "{}", profile.name);
+        assert_eq!(decode(profile, stream.chunks(1)), gives, "{} byte by byte", profile.name);
     }
 }
 
 #[test]
 fn noise_before_a_telegram_costs_nothing() {
-    for profile in profiles() {
+    for profile in PROFILES.iter() {
         for sample in &profile.samples {
             for noise in [b"\0\xFE\x01".as_slice(), b"\x7Fgarbage\x05\xC3\x0E"] {
-                let found = decode(&profile, [noise, &sample.bytes]);
+                let found = decode(profile, [noise, &sample.bytes]);
                 assert_eq!(good(&found), good(&sample.gives), "{}", profile.name);
             }
         }
@@ -87,7 +121,7 @@ fn noise_before_a_telegram_costs_nothing() {
 
 #[test]
 fn a_telegram_that_broke_off_is_not_glued_to_the_next() {
-    for profile in profiles() {
+    for profile in PROFILES.iter() {
         let Some(sample) = profile.samples.iter().find(|sample| matches!(sample.gives.as_slice(), [Expected::Medium { .. }])) else {
             panic!("{} has no sample of a single medium", profile.name);
         };
@@ -107,7 +141,7 @@ fn a_telegram_that_broke_off_is_not_glued_to_the_next() {
 proptest! {
     #[test]
     fn any_chunking_of_any_bytes_gives_the_same(bytes in proptest::collection::vec(any::<u8>(), 0..600), cuts in proptest::collection::vec(1_usize..40, 1..50)) {
-        for profile in profiles() {
+        for profile in PROFILES.iter() {
             let mut rest = bytes.as_slice();
             let mut chunks = Vec::new();
             for cut in cuts.iter().cycle() {
@@ -118,23 +152,27 @@ proptest! {
                 chunks.push(chunk);
                 rest = after;
             }
-            prop_assert_eq!(decode(&profile, chunks), decode(&profile, [bytes.as_slice()]), "{}", profile.name);
+            prop_assert_eq!(decode(profile, chunks), decode(profile, [bytes.as_slice()]), "{}", profile.name);
         }
     }
 
     #[test]
     fn a_doubled_telegram_is_decoded_twice(picked in any::<proptest::sample::Index>()) {
-        for profile in profiles().into_iter().filter(|profile| profile.name != "scanner-idle") {
+        for profile in PROFILES.iter().filter(|profile| profile.name != "scanner-idle") {
             let sample = &profile.samples[picked.index(profile.samples.len())];
             let twice: Vec<Expected> = sample.gives.iter().chain(&sample.gives).cloned().collect();
-            prop_assert_eq!(decode(&profile, [sample.bytes.as_slice(), &sample.bytes]), twice, "{}", profile.name);
+            prop_assert_eq!(decode(profile, [sample.bytes.as_slice(), &sample.bytes]), twice, "{}", profile.name);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn endless_noise_is_bounded(seed in any::<u64>()) {
         let mut rng = fastrand::Rng::with_seed(seed);
-        for profile in profiles() {
+        for profile in PROFILES.iter() {
             let mut decoder = profile.decoder();
             let mut out = Vec::new();
             // Printable bytes only: no terminator ever comes.

@@ -149,15 +149,15 @@ impl Journal {
         Ok(Self { handle: Arc::new(Handle { core, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) }) })
     }
 
-    /// Opens it to look only, while no gateway has it: nothing on the disk is changed, and the index is made from the log in memory. The ledger and the
-    /// totals reach as far back as the log.
+    /// Opens it to look only, whether a gateway has it or not: nothing on the disk is changed, and the index is made from the log in memory. The ledger
+    /// and the totals reach as far back as the log. Of a log that is being written one sees what was there when it was opened.
     ///
     /// # Errors
-    /// When a gateway has it, or the folder cannot be read.
+    /// When the folder cannot be read.
     pub fn open_read_only(disk: Arc<dyn Disk>, options: Options) -> Result<Self, OpenError> {
         let dir = options.dir.clone();
         let refused = |error| OpenError::Disk { dir: dir.clone(), error };
-        let lock = take_lock(disk.as_ref(), &dir, Hold::Shared, "")?;
+        // No lock: what is synced does not change any more, and looking must never keep a gateway from starting.
         let log = Arc::new(Log::new(Arc::clone(&disk), &dir, true));
         let found = recover(&log, true).map_err(refused)?;
         let core = Arc::new(Core::new(Parts {
@@ -174,7 +174,7 @@ impl Journal {
         }));
         core.passes.store(found.start.passes, Ordering::Release);
         core.catch_up();
-        Ok(Self { handle: Arc::new(Handle { core, threads: Mutex::default(), lock: Mutex::new(Some(lock)) }) })
+        Ok(Self { handle: Arc::new(Handle { core, threads: Mutex::default(), lock: Mutex::new(None) }) })
     }
 
     /// Ends it: what waits is written, the index is kept, the folder is free. Appends afterwards are refused; reads still answer. Blocks for as long as

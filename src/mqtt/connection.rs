@@ -43,6 +43,8 @@ pub(super) enum Event {
     Asked(u16),
     /// SUBACK.
     Answered(u16, bool),
+    /// A message came that is to be acknowledged: its number on the connection, and its packet id.
+    Received(u64, u16),
     /// A message came for a topic that nobody subscribes to any more.
     Unwanted(Incoming),
     /// It is over; why, in one line.
@@ -140,6 +142,7 @@ impl Poller {
 
     async fn poll(&self, eventloop: &mut EventLoop) -> String {
         let mut heard = Instant::now();
+        let mut receipt = 0;
         loop {
             let event = match timeout_at(heard + self.patience, eventloop.poll()).await {
                 Err(_) => return "nothing was heard from the broker for 1.5 keep-alives".to_owned(),
@@ -157,7 +160,11 @@ impl Poller {
                     Event::Answered(answer.pkid, granted)
                 }
                 LoopEvent::Incoming(Packet::Publish(publish)) => {
-                    let message = Incoming::new(publish, self.number, &self.verdicts);
+                    receipt += 1;
+                    if publish.pkid != 0 {
+                        let _ = self.events.send(Event::Received(receipt, publish.pkid));
+                    }
+                    let message = Incoming::new(publish, self.number, receipt, &self.verdicts);
                     match self.deliver(message).await {
                         Ok(None) => {}
                         Ok(Some(unwanted)) => {

@@ -17,6 +17,7 @@ use crate::config::MqttConfig;
 use crate::domain::Secret;
 use crate::status::{Hub, Link};
 
+use super::acks::Acks;
 use super::backoff::Backoff;
 use super::client::{Connection, Presence, Shared, Will, locked};
 use super::connection::{Event, Setting, Wire};
@@ -25,7 +26,7 @@ use super::outbox::Message;
 use super::tls::Tls;
 
 /// How long messages that the broker kept from an earlier run wait for their subscription.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(5);
 /// What is still open at a stop has this long.
 const DRAIN: Duration = Duration::from_secs(1);
 /// How often the connection is looked at when nothing happens.
@@ -60,6 +61,7 @@ struct Serving {
     /// Subscriptions handed over and not yet numbered.
     asking: VecDeque<String>,
     asked: HashMap<u16, String>,
+    acks: Acks,
     /// When the broker last acknowledged something, or last had nothing to acknowledge.
     progress: Instant,
 }
@@ -171,7 +173,7 @@ impl Driver {
     /// Serves one connection until it ends.
     async fn serve(&mut self, mut wire: Wire, stop: &mut watch::Receiver<bool>, settled: Instant) -> End {
         self.came_up();
-        let mut serving = Serving { asking: VecDeque::new(), asked: HashMap::new(), progress: Instant::now() };
+        let mut serving = Serving { asking: VecDeque::new(), asked: HashMap::new(), acks: Acks::default(), progress: Instant::now() };
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut draining: Option<Instant> = None;
@@ -197,7 +199,12 @@ impl Driver {
                     Some(event) => self.happened(event, &wire.client, &mut serving).await,
                 },
                 Some(verdict) = self.verdicts_receiver.recv() => match verdict {
-                    Verdict::Acknowledge { connection, packet } if connection == self.number => acknowledge(&wire.client, packet).await,
+                    Verdict::Acknowledge { connection, receipt } if connection == self.number => {
+                        acknowledge(&wire.client, serving.acks.acknowledged(receipt)).await;
+                    }
+                    Verdict::Left { connection, receipt } if connection == self.number => {
+                        acknowledge(&wire.client, serving.acks.left(receipt)).await;
+                    }
                     Verdict::GivenBack { connection } if connection == self.number && draining.is_none() => {
                         return End::Lost("a message was given back and is asked for again".to_owned());
                     }
@@ -241,7 +248,7 @@ impl Driver {
 
     /// Hands over what the window has room for, and asks for new subscriptions.
     async fn pump(&self, client: &AsyncClient, serving: &mut Serving) -> Result<(), ClientError> {
-        let (ask, gone) = locked(&self.shared.registry).to_ask(self.number);
+        let (ask, gone) = locked(&self.shared.registry).unasked(self.number);
         for filter in gone {
             client.unsubscribe(filter).await?;
         }
@@ -287,6 +294,7 @@ impl Driver {
                     }
                 }
             }
+            Event::Received(receipt, packet) => acknowledge(client, serving.acks.received(receipt, packet)).await,
             Event::Unwanted(message) => refuse(message, client).await,
             Event::Accepted { .. } | Event::Ended(_) => {}
         }
@@ -299,11 +307,13 @@ impl Driver {
     }
 }
 
-/// Acknowledges a message. When that fails the connection is over, which its task tells.
-async fn acknowledge(client: &AsyncClient, packet: u16) {
-    let mut publish = Publish::new("", QoS::AtLeastOnce, Bytes::new());
-    publish.pkid = packet;
-    let _ = client.ack(&publish).await;
+/// Acknowledges messages. When that fails the connection is over, which its task tells.
+async fn acknowledge(client: &AsyncClient, packets: Vec<u16>) {
+    for packet in packets {
+        let mut publish = Publish::new("", QoS::AtLeastOnce, Bytes::new());
+        publish.pkid = packet;
+        let _ = client.ack(&publish).await;
+    }
 }
 
 /// A message of a subscription that an earlier run had and this one has not: the broker is told to stop, and may forget it.

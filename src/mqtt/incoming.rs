@@ -21,7 +21,11 @@ const STRAYS: usize = 256;
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    Acknowledge { connection: u64, packet: u16 },
+    /// It is durable.
+    Acknowledge { connection: u64, receipt: u64 },
+    /// It stays with the broker for now.
+    Left { connection: u64, receipt: u64 },
+    /// The broker is to send it again.
     GivenBack { connection: u64 },
 }
 
@@ -40,31 +44,34 @@ pub struct Incoming {
     /// The broker sent it before.
     pub dup: bool,
     connection: u64,
-    packet: u16,
+    receipt: u64,
     verdicts: Option<mpsc::UnboundedSender<Verdict>>,
 }
 
 impl Incoming {
-    pub(super) fn new(publish: Publish, connection: u64, verdicts: &mpsc::UnboundedSender<Verdict>) -> Self {
+    /// `receipt` is its number on the connection.
+    pub(super) fn new(publish: Publish, connection: u64, receipt: u64, verdicts: &mpsc::UnboundedSender<Verdict>) -> Self {
         let size = publish.payload.len();
         // Copied: a slice would keep the whole read buffer alive.
         let payload = if size > KEEP_PAYLOAD { Bytes::new() } else { Bytes::copy_from_slice(&publish.payload) };
         // QoS 0 has no packet id and nobody waits for it.
         let verdicts = (publish.pkid != 0).then(|| verdicts.clone());
-        Self { topic: publish.topic, payload, size, retain: publish.retain, dup: publish.dup, connection, packet: publish.pkid, verdicts }
+        Self { topic: publish.topic, payload, size, retain: publish.retain, dup: publish.dup, connection, receipt, verdicts }
     }
 
     /// The broker may forget it. Never waits.
     pub fn ack(mut self) {
         if let Some(verdicts) = self.verdicts.take() {
             // Fails when the client has ended: then the broker sends it again.
-            let _ = verdicts.send(Verdict::Acknowledge { connection: self.connection, packet: self.packet });
+            let _ = verdicts.send(Verdict::Acknowledge { connection: self.connection, receipt: self.receipt });
         }
     }
 
     /// Leaves it unacknowledged without asking for it again at once: the broker keeps it until the next connection. For a stop.
     pub fn leave(mut self) {
-        self.verdicts = None;
+        if let Some(verdicts) = self.verdicts.take() {
+            let _ = verdicts.send(Verdict::Left { connection: self.connection, receipt: self.receipt });
+        }
     }
 }
 
@@ -168,7 +175,7 @@ impl Registry {
     }
 
     /// Filters not yet asked for on this connection; they count as asked now. Subscriptions whose owner is gone are forgotten, and returned as second.
-    pub fn to_ask(&mut self, connection: u64) -> (Vec<String>, Vec<String>) {
+    pub fn unasked(&mut self, connection: u64) -> (Vec<String>, Vec<String>) {
         let (live, gone): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.entries).into_iter().partition(|entry| !entry.messages.is_closed());
         self.entries = live;
         let mut ask = Vec::new();
@@ -255,10 +262,12 @@ mod tests {
     #[test]
     fn a_message_is_acknowledged_or_given_back_once() {
         let (verdicts, mut seen) = mpsc::unbounded_channel();
-        Incoming::new(publish("t", 5), 2, &verdicts).ack();
-        drop(Incoming::new(publish("t", 6), 2, &verdicts));
-        drop(Incoming::new(publish("t", 0), 2, &verdicts));
-        assert_eq!(seen.try_recv(), Ok(Verdict::Acknowledge { connection: 2, packet: 5 }));
+        Incoming::new(publish("t", 5), 2, 1, &verdicts).ack();
+        Incoming::new(publish("t", 6), 2, 2, &verdicts).leave();
+        drop(Incoming::new(publish("t", 7), 2, 3, &verdicts));
+        drop(Incoming::new(publish("t", 0), 2, 4, &verdicts));
+        assert_eq!(seen.try_recv(), Ok(Verdict::Acknowledge { connection: 2, receipt: 1 }));
+        assert_eq!(seen.try_recv(), Ok(Verdict::Left { connection: 2, receipt: 2 }));
         assert_eq!(seen.try_recv(), Ok(Verdict::GivenBack { connection: 2 }));
         assert!(seen.try_recv().is_err());
     }
@@ -267,12 +276,12 @@ mod tests {
     fn what_the_broker_remembers_for_a_subscription_to_come_is_kept_and_the_rest_is_unwanted_once_settled() {
         let (verdicts, _seen) = mpsc::unbounded_channel();
         let mut registry = Registry::default();
-        assert!(matches!(registry.route(Incoming::new(publish("gate/1", 1), 1, &verdicts)), Route::Kept));
-        assert!(matches!(registry.route(Incoming::new(publish("old/9", 2), 1, &verdicts)), Route::Kept));
+        assert!(matches!(registry.route(Incoming::new(publish("gate/1", 1), 1, 1, &verdicts)), Route::Kept));
+        assert!(matches!(registry.route(Incoming::new(publish("old/9", 2), 1, 2, &verdicts)), Route::Kept));
         let mut subscription = registry.add("gate/+");
         assert_eq!(subscription.messages.try_recv().unwrap().topic, "gate/1");
         assert_eq!(registry.settle().into_iter().map(|stray| stray.topic.clone()).collect::<Vec<_>>(), ["old/9"]);
-        assert!(matches!(registry.route(Incoming::new(publish("old/9", 3), 1, &verdicts)), Route::Unwanted(_)));
+        assert!(matches!(registry.route(Incoming::new(publish("old/9", 3), 1, 3, &verdicts)), Route::Unwanted(_)));
     }
 
     #[test]
@@ -280,7 +289,7 @@ mod tests {
         let (verdicts, _seen) = mpsc::unbounded_channel();
         let mut long = publish("t", 1);
         long.payload = Bytes::from(vec![b'x'; KEEP_PAYLOAD + 1]);
-        let incoming = Incoming::new(long, 1, &verdicts);
+        let incoming = Incoming::new(long, 1, 1, &verdicts);
         assert_eq!((incoming.payload.len(), incoming.size), (0, KEEP_PAYLOAD + 1));
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! Never: an acknowledgement that nobody gave; a message accepted into the outbox and lost while the process lives; personal data in a topic.
 
+mod acks;
 mod backoff;
 #[cfg(feature = "demo")]
 pub mod broker;

@@ -316,6 +316,27 @@ fn a_request_refused_as_a_whole_did_nothing_and_one_that_broke_off_is_in_doubt()
 }
 
 #[test]
+fn a_command_that_stumbled_or_was_not_mentioned_is_in_doubt() {
+    for passes in [deal(), both()] {
+        for method in ["crm.item.add", "crm.timeline.logmessage.add"] {
+            for fault in [json!({"error": "INTERNAL_SERVER_ERROR", "done": true}), json!({"done": true})] {
+                let mut world = known(passes.clone());
+                world.deliver(vec![job(1, Some("c-1"))]);
+                world.portal.fail(method, fault);
+                let first = world.deliver(vec![job(2, Some("c-1")), job(3, None)]);
+                let second = if first[&2] == Verdict::Doubtful { world.deliver(vec![doubtful(job(2, Some("c-1")))]) } else { first };
+                if second[&2] == Verdict::NotFound {
+                    // The deal is there, and its line was never written.
+                    world.deliver(vec![job(2, Some("c-1"))]);
+                }
+                let lines = if world.portal.lines.is_empty() { 0 } else { 2 };
+                assert_eq!((world.portal.deals.len(), world.portal.lines.len()), (3, lines), "{method}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_card_that_the_portal_refuses_does_not_keep_passes_from_being_recorded() {
     let bad = json!({"error": "ERROR_CORE", "error_description": "Поле E-mail c-1@example.ru заполнено неверно"});
     let mut world = known(timeline());
@@ -459,8 +480,14 @@ fn every_pass_arrives_once_whatever_breaks_off() {
                 [Cut::Before, Cut::After, Cut::HalfThen502(chance.usize(0..4)), Cut::Refused(503, "QUERY_LIMIT_EXCEEDED"), Cut::Refused(502, "x")]
                     [chance.usize(0..5)];
             world.portal.cuts.push_back((method, cut));
-            let fault = [Value::Null, json!({"error": "INTERNAL_SERVER_ERROR"}), json!({"error": "QUERY_LIMIT_EXCEEDED"}), Value::Null]
-                [chance.usize(0..4)]
+            let fault = [
+                Value::Null,
+                Value::Null,
+                json!({"error": "QUERY_LIMIT_EXCEEDED"}),
+                json!({"error": "INTERNAL_SERVER_ERROR"}),
+                json!({"error": "INTERNAL_SERVER_ERROR", "done": true}),
+                json!({"done": true}),
+            ][chance.usize(0..6)]
             .clone();
             world.portal.fail(method, fault);
         }

@@ -126,6 +126,14 @@ impl Portal {
             }
             match self.faults.get_mut(&seen.method).and_then(VecDeque::pop_front) {
                 Some(fault) if fault.is_null() => {}
+                // It is done all the same, and said badly or not at all.
+                Some(fault) if fault["done"] == true => {
+                    let _ = self.carry_out(seen);
+                    if fault.get("error").is_some() {
+                        errors.insert(key.clone(), fault);
+                    }
+                    continue;
+                }
                 Some(fault) => {
                     errors.insert(key.clone(), fault);
                     continue;

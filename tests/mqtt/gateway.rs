@@ -1,6 +1,6 @@
 //! The part of the gateway under test: client, a validator's source, status publisher; and an intake that the test holds in its hands.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,10 +20,11 @@ use uuid::Uuid;
 
 use crate::until;
 
-/// Stores readings in memory, as slowly or as unwillingly as the test wants.
+/// Stores readings in memory, as slowly or as unwillingly as the test wants. As with the journal, a reading's place is that of its first poll.
 #[derive(Default)]
 pub struct TestIntake {
-    stored: Mutex<Vec<Reading>>,
+    places: AtomicUsize,
+    stored: Mutex<BTreeMap<usize, String>>,
     seen: Mutex<HashSet<DeviceRecord>>,
     pub refuses: AtomicBool,
     pub refusals: AtomicUsize,
@@ -36,7 +37,7 @@ pub struct TestIntake {
 
 impl TestIntake {
     pub fn stored(&self) -> Vec<String> {
-        self.stored.lock().unwrap().iter().map(|reading| reading.device.as_ref().unwrap().record.clone()).collect()
+        self.stored.lock().unwrap().values().cloned().collect()
     }
 
     pub fn count(&self) -> usize {
@@ -48,6 +49,7 @@ impl TestIntake {
     }
 
     async fn take_one(&self, reading: Reading) -> Result<Taken, Refused> {
+        let place = self.places.fetch_add(1, Ordering::SeqCst);
         let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_under_way.fetch_max(now, Ordering::SeqCst);
         while self.holds.load(Ordering::SeqCst) {
@@ -62,12 +64,13 @@ impl TestIntake {
             self.refusals.fetch_add(1, Ordering::SeqCst);
             return Err(Refused::NotStored("the journal's budget is full".to_owned()));
         }
-        if !self.seen.lock().unwrap().insert(reading.device.clone().expect("a record")) {
+        let record = reading.device.expect("a record");
+        if !self.seen.lock().unwrap().insert(record.clone()) {
             self.repeated.fetch_add(1, Ordering::SeqCst);
             return Ok(Taken::Repeated);
         }
         let mut stored = self.stored.lock().unwrap();
-        stored.push(reading);
+        stored.insert(place, record.record);
         Ok(Taken::Stored { id: Uuid::new_v4(), seq: stored.len() as u64, durable_us: 1 })
     }
 }

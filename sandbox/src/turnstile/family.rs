@@ -75,6 +75,12 @@ impl Family {
         matches!(self, Self::Scanner { waits: true, .. })
     }
 
+    /// Only a silence ends its telegrams.
+    #[must_use]
+    pub fn ends_in_silence(self) -> bool {
+        matches!(self, Self::Scanner { after: "", .. })
+    }
+
     /// It reads cards; else codes.
     #[must_use]
     pub fn reads_cards(self) -> bool {

@@ -17,6 +17,8 @@ const ACK: u8 = 0x06;
 const NAK: u8 = 0x15;
 /// A scanner gives up after so many NAKs.
 const SENDINGS: u32 = 4;
+/// A scanner without a terminator cannot read two codes faster than this.
+const SILENCE: Duration = Duration::from_millis(300);
 
 /// Plays a reader of one family.
 #[derive(Debug)]
@@ -197,6 +199,9 @@ impl Simulator {
                 tokio::time::sleep(pause).await;
             }
             self.port.write_all(tail).await?;
+            if self.family.ends_in_silence() {
+                tokio::time::sleep(SILENCE).await;
+            }
             if !self.family.waits() {
                 break;
             }

@@ -1,6 +1,6 @@
 //! Validators that publish the gateway's own JSON to a topic.
 //!
-//! Many messages are on their way to the disk at once, so that they share its syncs; each is acknowledged when its own pass is durable. When the journal
+//! Many messages are on their way to the disk at once, so that they share its syncs; each is acknowledged when its own pass is durable, in the order in which they came. When the journal
 //! refuses, nothing is acknowledged and nothing new is taken: what was refused is tried again in its order, one at a time until one gets through, and the
 //! broker keeps the rest.
 //!
@@ -129,7 +129,7 @@ impl Gate {
         let now = self.clock.boot_ms();
         self.hub.gate(self.id.as_str(), |state| state.last_byte_boot_ms = Some(now));
         match message::read(&self.id, &message.payload, message.size) {
-            Ok(Message::Reading(reading)) => return Some(Job { reading, message }),
+            Ok(Message::Reading(reading)) => return Some(Job { reading: *reading, message }),
             Ok(Message::Alarm) => tracing::warn!(gate = %self.id, "the validator reports an alarm"),
             Err(bad) => {
                 if let Some(more) = self.bad.due(Instant::now()) {
