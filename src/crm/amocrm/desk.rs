@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::crm::script::{Ending, Line};
-use crate::delivery::{Call, Confirmed, Doubt, Effect, Host, Job, NoAnswer, Verdict};
+use crate::delivery::{Call, Confirmed, Effect, Host, Job, NoAnswer, Verdict};
 use crate::domain::Seq;
 use crate::http::{Answer, Request};
 use crate::journal::{Learned, LedgerKey};
@@ -119,7 +119,7 @@ impl Desk {
         wire::page(&answer, key).ok_or_else(|| Stop::later("amocrm/unreadable", None))
     }
 
-    /// A verdict for each job. Jobs without one try again; where an earlier write is in doubt and could not be asked for, it stays so.
+    /// A verdict for each job. Jobs without one try again; delivery keeps the doubt of those that are in doubt.
     #[must_use]
     pub fn ending(mut self, stop: Option<Stop>) -> Ending {
         let (reason, after) = match stop {
@@ -133,11 +133,8 @@ impl Desk {
             .jobs
             .iter()
             .map(|job| {
-                let open = || match job.doubt {
-                    Some(Doubt { .. }) => Verdict::Doubtful,
-                    None => Verdict::Retry { reason: reason.clone(), after },
-                };
-                (job.seq, self.verdicts.remove(&job.seq).unwrap_or_else(open))
+                let again = || Verdict::Retry { reason: reason.clone(), after };
+                (job.seq, self.verdicts.remove(&job.seq).unwrap_or_else(again))
             })
             .collect();
         let learned = self.learned.into_iter().map(|(key, value)| Learned { key, value }).collect();

@@ -25,6 +25,8 @@ const HIT_PAGES: usize = 4;
 const LEARN: usize = 1_000;
 /// Pages of the newest leads that are looked through for keys in doubt, before each is searched for.
 const NEWEST_PAGES: usize = 2;
+/// Their least length: what was in doubt a moment ago is among the newest, and a long page is slow to answer.
+const NEWEST_LEAST: usize = 50;
 
 /// A lead of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,8 @@ pub async fn leads(desk: &mut Desk, schema: &Schema, keys: &[Uuid]) -> Result<BT
             }
         }
     };
-    let mut next = Some(format!("/api/v4/leads?order%5Bid%5D=desc&limit={PAGE}&with=contacts"));
+    let limit = (keys.len() * 2).clamp(NEWEST_LEAST, PAGE);
+    let mut next = Some(format!("/api/v4/leads?order%5Bid%5D=desc&limit={limit}&with=contacts"));
     for _ in 0..NEWEST_PAGES {
         let Some(path) = next.take().filter(|_| found.len() < keys.len()) else { break };
         let page = desk.page(crate::http::Request::get(path, "GET /leads?order"), "leads").await?;
@@ -63,7 +66,7 @@ pub async fn leads(desk: &mut Desk, schema: &Schema, keys: &[Uuid]) -> Result<BT
     }
     for key in keys {
         if !found.contains_key(key) {
-            let request = wire::get(&format!("/leads?query={key}&limit={PAGE}&with=contacts"), "GET /leads?query");
+            let request = wire::get(&format!("/leads?query={key}&limit={NEWEST_LEAST}&with=contacts"), "GET /leads?query");
             let page = desk.page(request, "leads").await?;
             take(&page, &mut found);
         }
