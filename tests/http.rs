@@ -198,7 +198,8 @@ async fn an_answer_that_is_too_large_or_packed_is_not_read_to_its_end() {
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_is_not_followed() {
     let elsewhere = serve(Act::Send(WHOLE.to_vec())).await;
-    let server = serve(Act::Send(format!("HTTP/1.1 302 Found\r\nLocation: http://{}/\r\nContent-Length: 0\r\n\r\n", elsewhere.at).into_bytes())).await;
+    let server =
+        serve(Act::Send(format!("HTTP/1.1 302 Found\r\nLocation: http://{}/\r\nContent-Length: 0\r\n\r\n", elsewhere.at).into_bytes())).await;
     assert_eq!(ask(&server).await.unwrap().status.as_u16(), 302);
     assert_eq!(elsewhere.connections.load(Ordering::SeqCst), 0);
 }
