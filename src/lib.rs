@@ -24,6 +24,8 @@ pub mod config;
 pub mod control;
 pub mod crm;
 pub mod delivery;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod domain;
 pub mod flow;
 pub mod gateway;

@@ -1,5 +1,7 @@
 //! The clock may lie: whatever it showed, each fact is said to be within a second of when it was, or between bounds that hold, and none changes places.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use limegate::clock::{Corrector, Watch};
 use limegate::domain::{Anchor, BootId, Moment, Quality, Seq, Stamp, Sync};
 use proptest::prelude::*;

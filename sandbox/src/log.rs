@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::host::Host;
 
 /// How many calls are kept in full.
-const KEPT: usize = 5_000;
+const KEPT: usize = 2_000;
 /// How much of a body is kept.
-const BODY_KEPT: usize = 16 * 1024;
+const BODY_KEPT: usize = 4 * 1024;
 
 /// One call.
 #[derive(Clone, Debug, Serialize)]
@@ -27,7 +27,7 @@ pub struct Call {
     pub method: String,
     /// Path and query as sent.
     pub path: String,
-    /// The first 16 KiB of the body, as text.
+    /// The first 4 KiB of the body, as text.
     pub body: String,
     /// The status that was answered or would have been; none where the world never saw the request.
     pub status: Option<u16>,

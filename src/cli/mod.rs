@@ -120,6 +120,9 @@ enum Command {
     Dead(dead::DeadArgs),
     /// What the CRM needs: set it up, check it, log in.
     Crm(crm::CrmArgs),
+    /// A venue in a terminal: simulated gates, Lime and a CRM, and this gateway between them.
+    #[cfg(feature = "demo")]
+    Demo(crate::demo::DemoArgs),
     /// Check the config as `run` would, and print every mistake.
     Check,
     /// Print an example, the JSON Schema, or what the gateway would use.
@@ -145,6 +148,8 @@ pub fn main() -> ExitCode {
         Command::Journal(args) => journal::run(&cli.global, &args),
         Command::Dead(args) => dead::run(&cli.global, &args),
         Command::Crm(args) => crm::run(&cli.global, &args),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => crate::demo::run(&cli.global, &args),
         Command::Check => check::run(&cli.global),
         Command::Config(args) => config::run(&cli.global, &args),
     }

@@ -8,7 +8,7 @@ use crate::words::{Language, Value, Word, cli as words, grouped, span};
 #[must_use]
 pub fn status_table(now: &Snapshot, problems: &[Problem], language: Language, width: usize) -> String {
     let mut lines = vec![heading(now, language)];
-    lines.extend(table(&gate_rows(now, problems, language), &[2]));
+    lines.extend(table(&gate_rows(now, problems, language), &[3]));
     lines.extend(table(&destination_rows(now, language), &[1, 2, 3, 4]));
     lines.extend(problem_lines(problems, language, width));
     lines.extend(foot(now, language));
@@ -21,9 +21,9 @@ fn heading(now: &Snapshot, language: Language) -> String {
 }
 
 fn gate_rows(now: &Snapshot, problems: &[Problem], language: Language) -> Vec<Vec<String>> {
-    let mut rows = vec![header(&[words::GATE, words::READER, words::PASSES, words::LINK, words::LAST_PASS], language)];
+    let mut rows = vec![header(&[words::GATE, words::READER, words::LINK, words::PASSES, words::LAST_PASS], language)];
     rows.extend(now.gates.iter().map(|(id, gate)| {
-        vec![plain(id), plain(&gate.reader), grouped(gate.passes), link(id, gate, now, problems, language), last_pass(gate, now, language)]
+        vec![plain(id), plain(&gate.reader), link(id, gate, now, problems, language), grouped(gate.passes), last_pass(gate, now, language)]
     }));
     rows
 }

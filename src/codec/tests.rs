@@ -52,6 +52,39 @@ fn every_file_of_the_readers_folder_is_built_in_under_its_own_name() {
 }
 
 #[test]
+fn the_profile_that_the_guide_shows_loads() {
+    let guide = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/adding-a-reader.md")).unwrap();
+    let profiles: Vec<&str> =
+        guide.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).filter(|block| block.contains("[[sample]]")).collect();
+    assert_eq!(profiles.len(), 1);
+    assert_eq!(Profile::parse("guide", profiles[0]).unwrap().name, "acme-pedestal");
+}
+
+#[test]
+fn a_profile_that_is_wrong_is_refused_with_its_place_and_reason() {
+    let good = "name = \"p\"\ntitle = { ru = \"p\", en = \"p\" }\n[codec.scanner-line]\nterminator = \"cr\"\n[[sample]]\ntext = \"LG-1\\r\"\ngives = [{ medium = \"qr\", value = \"LG-1\", format = \"scanner-line\" }]\n";
+    Profile::parse("p", good).unwrap();
+    for (from, to, said) in [
+        ("terminator", "terminatr", "terminatr"),
+        ("\"cr\"", "\"cr\"\nidle_ms = 5", "idle_ms"),
+        ("\"cr\"", "\"silence\"", "idle_ms"),
+        ("\"cr\"", "\"cr\"\nmax_len = 0", "max_len"),
+        ("name = \"p\"", "name = \"P p\"", "hyphens"),
+        ("LG-1\\r", "LG-2\\r", "sample 1 should give"),
+        ("[[sample]]", "[line]\nbaud = 1\n[[sample]]", "300 to 4000000"),
+        ("[[sample]]", "[answers]\nack = \"6\"\nnak = \"15\"\n[[sample]]", "answers.ack"),
+        ("scanner-line]", "osdp]", "osdp"),
+        ("medium = \"qr\"", "removal = true", "sample 1: gives takes"),
+        ("text = \"LG-1\\r\"", "hex = \"0\"", "sample 1: hex"),
+    ] {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good);
+        let error = Profile::parse("p.toml", &text).unwrap_err().to_string();
+        assert!(error.contains("p.toml") && error.contains(said), "{to}: {error}");
+    }
+}
+
+#[test]
 fn every_sample_decodes_however_it_is_cut() {
     for profile in PROFILES.iter() {
         for sample in &profile.samples {
@@ -131,6 +164,10 @@ proptest! {
             prop_assert_eq!(decode(profile, [sample.bytes.as_slice(), &sample.bytes]), twice, "{}", profile.name);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn endless_noise_is_bounded(seed in any::<u64>()) {

@@ -31,9 +31,8 @@ pub(super) struct Checker<'a> {
 }
 
 /// Checks everything. `None` when there is no config to speak of; the mistakes say why.
-pub(super) fn check(file: &Path, root: raw::Root, environment: &Environment, mistakes: &mut Mistakes) -> Option<Config> {
+pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment: &Environment, mistakes: &mut Mistakes) -> Option<Config> {
     let mut checker = Checker { file, environment, mistakes };
-    let top = root.span.clone();
     let site = match &root.site {
         Some(site) => checker.site(site),
         None => checker.no_table("[site]", "site", &top),
@@ -92,7 +91,7 @@ impl Checker<'_> {
         None
     }
 
-    fn site(&mut self, site: &raw::Site) -> Option<Site> {
+    fn site(&mut self, site: &At<raw::Site>) -> Option<Site> {
         let table = Named { name: raw::Site::TITLE, span: &site.span };
         let id = self.id(site.id.as_ref(), &table, "id", "id = \"vysota-north\"");
         let venue = match &site.venue {
@@ -139,7 +138,7 @@ impl Checker<'_> {
         found
     }
 
-    fn lime(&mut self, lime: &raw::Lime) -> Option<LimeConfig> {
+    fn lime(&mut self, lime: &At<raw::Lime>) -> Option<LimeConfig> {
         let table = Named { name: raw::Lime::TITLE, span: &lime.span };
         let url = self.text(lime.url.as_ref(), &table, "url", "url = \"https://lime.example/gw/v1\"");
         let url = match (&lime.url, url) {
@@ -151,7 +150,7 @@ impl Checker<'_> {
         Some(LimeConfig { url: url?.text(), token: token?, ca: ca? })
     }
 
-    fn mqtt(&mut self, mqtt: &raw::Mqtt, site_id: &str) -> Option<MqttConfig> {
+    fn mqtt(&mut self, mqtt: &At<raw::Mqtt>, site_id: &str) -> Option<MqttConfig> {
         let table = Named { name: raw::Mqtt::TITLE, span: &mqtt.span };
         let password = match &mqtt.password {
             Some(password) => self.secret(password, |_| true).map(Some),
@@ -205,7 +204,7 @@ impl Checker<'_> {
         Some(address)
     }
 
-    fn broker_for(&mut self, gates: &[super::Gate], raw: &[raw::Gate]) {
+    fn broker_for(&mut self, gates: &[super::Gate], raw: &[At<raw::Gate>]) {
         let Some(gate) = gates.iter().find(|gate| matches!(gate.reader, ReaderConfig::MqttJson { .. })) else { return };
         let reader = raw.iter().find(|raw| raw.id.as_ref().is_some_and(|id| id.value == gate.id.as_str())).and_then(|raw| raw.reader.as_ref());
         let span = reader.map_or(0..0, |reader| reader.span.clone());
@@ -213,7 +212,7 @@ impl Checker<'_> {
         self.mistakes.error(Code::NO_BROKER, message, &span, text::SYNTAX_HERE).help(text::NO_BROKER_HELP);
     }
 
-    fn journal(&mut self, journal: &raw::Journal) -> Option<JournalConfig> {
+    fn journal(&mut self, journal: &At<raw::Journal>) -> Option<JournalConfig> {
         let segment = self.size(journal.segment.as_ref(), "segment", 8 << 20, (64 << 10, 256 << 20));
         let budget = self.size(journal.budget.as_ref(), "budget", 2 << 30, (1 << 20, 1 << 40));
         let index = self.size(journal.index_cache.as_ref(), "index_cache", 8 << 20, (1 << 20, 64 << 20));
@@ -227,7 +226,7 @@ impl Checker<'_> {
         Some(JournalConfig { segment_bytes, budget_bytes, retain: retain?, index_cache_bytes: index? })
     }
 
-    fn delivery(&mut self, delivery: &raw::DeliveryTable, kind: Option<&CrmKind>) -> Option<Delivery> {
+    fn delivery(&mut self, delivery: &At<raw::DeliveryTable>, kind: Option<&CrmKind>) -> Option<Delivery> {
         let (rate, burst) = if matches!(kind, Some(CrmKind::Bitrix24(_))) { (2.0, 50) } else { (7.0, 7) };
         let settle_window = self.span(delivery.settle_window.as_ref(), "settle_window", Duration::from_secs(120), ("1s", "1h"));
         let base = self.span(delivery.backoff_base.as_ref(), "backoff_base", Duration::from_secs(1), ("100ms", "1min"));

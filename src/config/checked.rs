@@ -72,6 +72,7 @@ pub struct Gate {
 
 /// Where a gate's readings come from.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one for each gate of a box")]
 pub enum ReaderConfig {
     /// A reader on a serial port.
     Serial(SerialReader),

@@ -14,7 +14,7 @@ use crate::words::config as text;
 const TOKEN_SERVER: &str = "https://oauth.bitrix24.tech";
 
 /// Checks `[crm]`.
-pub(super) fn check(crm: &raw::Crm, site: Language, checker: &mut Checker<'_>) -> Option<Crm> {
+pub(super) fn check(crm: &At<raw::Crm>, site: Language, checker: &mut Checker<'_>) -> Option<Crm> {
     let table = Named { name: raw::Crm::TITLE, span: &crm.span };
     let language = crm.language.as_ref().map_or(site, |language| language.value.into());
     let ca = checker.ca(crm.ca.as_ref());
@@ -30,7 +30,7 @@ fn default_pipeline(language: Language) -> StageRef {
     StageRef::Name(if language == Language::Ru { "Проходы" } else { "Passes" }.to_owned())
 }
 
-fn amocrm(crm: &raw::Crm, language: Language, checker: &mut Checker<'_>) -> Option<AmoCrm> {
+fn amocrm(crm: &At<raw::Crm>, language: Language, checker: &mut Checker<'_>) -> Option<AmoCrm> {
     if let Some(webhook) = &crm.webhook {
         does_not_apply("webhook", "kind", "amocrm", &webhook.span, checker.mistakes);
     }
@@ -55,7 +55,7 @@ fn amocrm(crm: &raw::Crm, language: Language, checker: &mut Checker<'_>) -> Opti
     Some(AmoCrm { url: url?, auth: auth?, pipeline, stage })
 }
 
-fn account_url(crm: &raw::Crm, checker: &mut Checker<'_>) -> Option<String> {
+fn account_url(crm: &At<raw::Crm>, checker: &mut Checker<'_>) -> Option<String> {
     match (&crm.account, &crm.url) {
         (Some(account), Some(url)) => exclusive(("account", &account.span), ("url", &url.span), checker),
         (None, Some(url)) => {
@@ -81,7 +81,7 @@ fn account_url(crm: &raw::Crm, checker: &mut Checker<'_>) -> Option<String> {
     }
 }
 
-fn amo_auth(crm: &raw::Crm, checker: &mut Checker<'_>) -> Option<AmoAuth> {
+fn amo_auth(crm: &At<raw::Crm>, checker: &mut Checker<'_>) -> Option<AmoAuth> {
     match (&crm.token, &crm.oauth) {
         (Some(token), Some(oauth)) => exclusive(("token", &token.span), ("oauth", &oauth.span), checker),
         (Some(token), None) => checker.secret(token, |_| true).map(AmoAuth::Token),
@@ -102,14 +102,14 @@ fn amo_auth(crm: &raw::Crm, checker: &mut Checker<'_>) -> Option<AmoAuth> {
     }
 }
 
-fn application(oauth: &raw::OAuth, checker: &mut Checker<'_>) -> (Option<String>, Option<super::SecretSource>) {
+fn application(oauth: &At<raw::OAuth>, checker: &mut Checker<'_>) -> (Option<String>, Option<super::SecretSource>) {
     let table = Named { name: raw::OAuth::TITLE, span: &oauth.span };
     let client_id = checker.text(oauth.client_id.as_ref(), &table, "client_id", "client_id = \"…\"");
     let secret = checker.need(oauth.client_secret.as_ref(), &table, "client_secret", "client_secret = { file = \"crm-client-secret\" }");
     (client_id, secret.and_then(|secret| checker.secret(secret, |_| true)))
 }
 
-fn bitrix24(crm: &raw::Crm, language: Language, checker: &mut Checker<'_>) -> Option<Bitrix24> {
+fn bitrix24(crm: &At<raw::Crm>, language: Language, checker: &mut Checker<'_>) -> Option<Bitrix24> {
     let strangers = [
         ("account", crm.account.as_ref().map(|at| &at.span)),
         ("url", crm.url.as_ref().map(|at| &at.span)),
@@ -137,7 +137,7 @@ fn is_webhook(address: &str) -> bool {
     matches!(parts.as_slice(), ["rest", user, key] if user.parse::<u64>().is_ok() && !key.is_empty())
 }
 
-fn bitrix_oauth(oauth: &raw::OAuth, checker: &mut Checker<'_>) -> Option<BitrixAuth> {
+fn bitrix_oauth(oauth: &At<raw::OAuth>, checker: &mut Checker<'_>) -> Option<BitrixAuth> {
     if let Some(redirect) = &oauth.redirect_uri {
         does_not_apply("redirect_uri", "kind", "bitrix24", &redirect.span, checker.mistakes);
     }
@@ -153,7 +153,7 @@ fn bitrix_oauth(oauth: &raw::OAuth, checker: &mut Checker<'_>) -> Option<BitrixA
     Some(BitrixAuth::OAuth { portal: portal?.text(), token_server: token_server?, client_id: client_id?, client_secret: client_secret? })
 }
 
-fn bitrix_passes(crm: &raw::Crm, language: Language, checker: &mut Checker<'_>) -> Option<PassesAs> {
+fn bitrix_passes(crm: &At<raw::Crm>, language: Language, checker: &mut Checker<'_>) -> Option<PassesAs> {
     let (record, table) = match &crm.passes {
         None => return Some(PassesAs::Timeline),
         Some(At { value: raw::Passes::Word(record), .. }) => (*record, None),
@@ -206,7 +206,7 @@ fn exclusive<T>(first: (&'static str, &Range<usize>), second: (&'static str, &Ra
 }
 
 /// Neither of two keys is there.
-fn one_of<T>(first: &'static str, second: &'static str, crm: &raw::Crm, checker: &mut Checker<'_>) -> Option<T> {
+fn one_of<T>(first: &'static str, second: &'static str, crm: &At<raw::Crm>, checker: &mut Checker<'_>) -> Option<T> {
     let noted = checker.mistakes.is_broken(&crm.span, first) || checker.mistakes.is_broken(&crm.span, second);
     if !noted {
         let message = text::ONE_OF.with("place", raw::Crm::TITLE).with("first", first).with("second", second);

@@ -17,12 +17,12 @@ use crate::words::{self, Word, config as text};
 const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_AB0KNUJC-if00-port0\"";
 
 /// Checks all gates. Broken ones are left out after their mistakes were noted.
-pub(super) fn check(raw: &[raw::Gate], board: Option<&Board>, checker: &mut Checker<'_>) -> Vec<Gate> {
+pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, checker: &mut Checker<'_>) -> Vec<Gate> {
     clashes(raw, checker);
     raw.iter().filter_map(|gate| one(gate, board, checker)).collect()
 }
 
-fn one(gate: &raw::Gate, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<Gate> {
+fn one(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<Gate> {
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let id = checker.id(gate.id.as_ref(), &table, "id", "id = \"n1\"");
     let title = checker.text(gate.title.as_ref(), &table, "title", "title = \"Турникет 1\"");
@@ -40,7 +40,7 @@ fn one(gate: &raw::Gate, board: Option<&Board>, checker: &mut Checker<'_>) -> Op
     Some(Gate { id: GateId(id?), title: title?, service_point: ServicePointId(service_point?), direction, reader: reader? })
 }
 
-fn mqtt_reader(gate: &raw::Gate, mistakes: &mut Mistakes) -> Option<ReaderConfig> {
+fn mqtt_reader(gate: &At<raw::Gate>, mistakes: &mut Mistakes) -> Option<ReaderConfig> {
     for (key, span) in [("port", gate.port.as_ref().map(|port| &port.span)), ("baud", gate.baud.as_ref().map(|baud| &baud.span))] {
         if let Some(span) = span {
             does_not_apply(key, "reader", MQTT_JSON, span, mistakes);
@@ -63,7 +63,7 @@ fn mqtt_reader(gate: &raw::Gate, mistakes: &mut Mistakes) -> Option<ReaderConfig
     Some(ReaderConfig::MqttJson { topic: name.clone() })
 }
 
-fn serial_reader(gate: &raw::Gate, reader: &str, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<ReaderConfig> {
+fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<ReaderConfig> {
     let profile = profile(gate, reader, checker);
     if let Some(topic) = &gate.topic {
         does_not_apply("topic", "reader", reader, &topic.span, checker.mistakes);
@@ -87,7 +87,7 @@ fn serial_reader(gate: &raw::Gate, reader: &str, board: Option<&Board>, checker:
     Some(ReaderConfig::Serial(SerialReader { profile: profile?, port: path, baud }))
 }
 
-fn profile(gate: &raw::Gate, reader: &str, checker: &mut Checker<'_>) -> Option<crate::codec::Profile> {
+fn profile(gate: &At<raw::Gate>, reader: &str, checker: &mut Checker<'_>) -> Option<crate::codec::Profile> {
     let span = gate.reader.as_ref().map_or(&gate.span, |at| &at.span);
     match readers::find(reader, checker.file) {
         Ok(profile) => Some(profile),
@@ -147,7 +147,7 @@ pub(super) fn does_not_apply(key: &'static str, beside: &'static str, value: &st
 }
 
 /// What two gates cannot share. A service point they may: a turnstile can have a card reader and a scanner on one side.
-fn clashes(gates: &[raw::Gate], checker: &mut Checker<'_>) {
+fn clashes(gates: &[At<raw::Gate>], checker: &mut Checker<'_>) {
     let mut ids: BTreeMap<&str, &At<String>> = BTreeMap::new();
     let mut devices: BTreeMap<PathBuf, (&raw::Gate, &At<String>)> = BTreeMap::new();
     let mut topics: BTreeMap<&str, (&raw::Gate, &At<String>)> = BTreeMap::new();

@@ -63,7 +63,7 @@ pub fn from_bytes(path: &Path, bytes: &[u8], environment: &Environment) -> Resul
         return Err(mistakes.into_sorted());
     }
     let root = raw::Root::read_document(&document, &mut mistakes);
-    match check::check(path, root, environment, &mut mistakes) {
+    match check::check(path, root, document.span(), environment, &mut mistakes) {
         Some(config) if !mistakes.any_error() => Ok((config, mistakes.into_sorted())),
         _ => Err(mistakes.into_sorted()),
     }

@@ -44,7 +44,7 @@ fn value_spans(secret: bool, value: &Spanned<DeValue<'_>>, spans: &mut Vec<Range
         DeValue::Table(table) if secret => {
             // `{ file = "x" }` names a place; anything else beside it is covered.
             for (key, value) in table {
-                let place = matches!(key.get_ref().as_ref(), "file" | "env");
+                let place = matches!(key.get_ref().as_ref(), "file" | "env") && value.get_ref().is_str();
                 value_spans(!place, value, spans);
             }
         }
@@ -78,7 +78,10 @@ fn line_spans(text: &str, spans: &mut Vec<Range<usize>>) {
 
 fn names_a_place(value: &str) -> bool {
     let inside = value.trim_start().strip_prefix('{').map(str::trim_start);
-    inside.is_some_and(|inside| ["file", "env"].iter().any(|word| inside.strip_prefix(word).is_some_and(|rest| rest.trim_start().starts_with('='))))
+    inside.is_some_and(|inside| {
+        let named = ["file", "env"].iter().find_map(|word| inside.strip_prefix(word)).and_then(|rest| rest.trim_start().strip_prefix('='));
+        named.is_some_and(|rest| rest.trim_start().starts_with(['"', '\'']))
+    })
 }
 
 fn end_of_value(text: &str, start: usize, line_end: usize) -> usize {
@@ -132,6 +135,7 @@ mod tests {
             "token = { inline = \"CANARY-1\" }",
             "token = { file = \"x\", value = \"CANARY-1\" }",
             "token = { files = \"CANARY-1\" }",
+            "token = { file = [\"CANARY-1\"] }",
             "oauth = { client_id = \"x\", client_secret = \"CANARY-1\" }",
             "oauth = { client_id = \"x\", client_secret = \"CANARY-1",
             "webhook = \"https://x.bitrix24.ru/rest/1/CANARY-1/\"",

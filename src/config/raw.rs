@@ -17,22 +17,22 @@ table! {
         state_dir: At<String>,
         /// The box and its place.
         #[schemars(required)]
-        site: Site,
+        site: At<Site>,
         /// One per reader. At least one.
         #[schemars(required, length(min = 1))]
-        gate: Vec<Gate>,
+        gate: Vec<At<Gate>>,
         /// Lime.
         #[schemars(required)]
-        lime: Lime,
+        lime: At<Lime>,
         /// The CRM.
         #[schemars(required)]
-        crm: Crm,
+        crm: At<Crm>,
         /// The MQTT broker: for validators that publish passes, and for remote status.
-        mqtt: Mqtt,
+        mqtt: At<Mqtt>,
         /// The journal on this box's disk.
-        journal: Journal,
+        journal: At<Journal>,
         /// How deliveries are paced and repeated.
-        delivery: DeliveryTable,
+        delivery: At<DeliveryTable>,
     }
 }
 
@@ -144,7 +144,7 @@ table! {
         /// Bitrix24: an inbound webhook. The address holds the secret, so all of it is one.
         webhook: At<SecretAt>,
         /// OAuth, in place of `token` or `webhook`.
-        oauth: OAuth,
+        oauth: At<OAuth>,
         /// Where passes go: { pipeline = "Проходы", stage = "Прошёл" }; for Bitrix24 also "timeline" (the default there), "deal" or "both".
         passes: At<Passes>,
         /// Language of field names and texts in the CRM. Default: the site's.
@@ -387,7 +387,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
 impl Root {
     /// Reads the whole document.
     pub(super) fn read_document(document: &Spanned<DeTable<'_>>, mistakes: &mut Mistakes) -> Self {
-        Self::read_table(document.get_ref(), document.span(), mistakes)
+        Self::read_table(document.get_ref(), &document.span(), mistakes)
     }
 }
 

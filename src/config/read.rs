@@ -13,10 +13,18 @@ use super::units;
 use crate::words::{Phrase, Word, config as words};
 
 /// A value and the bytes it stands in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct At<T> {
     pub(super) value: T,
     pub(super) span: Range<usize>,
+}
+
+impl<T> std::ops::Deref for At<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
 }
 
 /// Where a value stands: the key, for messages.
@@ -149,11 +157,16 @@ fn clipped(text: &str) -> String {
     short
 }
 
-/// Keys whose value is a secret, under any spelling.
+/// Keys whose value is a secret, under any spelling, misspellings included.
 pub(super) fn is_secret_key(key: &str) -> bool {
+    const PARTS: [&str; 7] = ["token", "secret", "passw", "hook", "пароль", "токен", "секрет"];
+    const WORDS: [&str; 4] = ["token", "secret", "password", "webhook"];
     let key = key.to_lowercase();
-    ["token", "tokn", "secret", "passw", "webhook", "hook", "api_key", "apikey", "пароль", "токен", "секрет"].iter().any(|part| key.contains(part))
-        || key == "key"
+    let near = |part: &str| part.len() <= 16 && WORDS.iter().any(|word| strsim::damerau_levenshtein(part, word) <= word.len() / 3);
+    key == "key"
+        || key == "apikey"
+        || PARTS.iter().any(|part| key.contains(part))
+        || key.split(['_', '-', '.', ' ']).any(|part| part == "key" || near(part))
 }
 
 /// Notes the keys of a table that are not among those known there.
@@ -226,9 +239,6 @@ macro_rules! table {
         #[schemars(deny_unknown_fields)]
         pub(super) struct $name {
             $($(#[$field_doc])* pub(super) $field: Option<$type>,)*
-            /// Where the table stands.
-            #[schemars(skip)]
-            pub(super) span: std::ops::Range<usize>,
         }
 
         impl $name {
@@ -239,20 +249,19 @@ macro_rules! table {
 
             fn read_table(
                 table: &toml::de::DeTable<'_>,
-                span: std::ops::Range<usize>,
+                span: &std::ops::Range<usize>,
                 mistakes: &mut $crate::config::diagnostic::Mistakes,
             ) -> Self {
-                $crate::config::read::unknown_keys(table, &span, Self::TITLE, Self::KEYS, mistakes);
+                $crate::config::read::unknown_keys(table, span, Self::TITLE, Self::KEYS, mistakes);
                 Self {
                     $($field: table.get(stringify!($field)).and_then(|value| {
                         let place = $crate::config::read::Place { table: Self::TITLE, key: stringify!($field) };
                         let read = $crate::config::read::Read::read(value, place, mistakes);
                         if read.is_none() {
-                            mistakes.broken(&span, stringify!($field));
+                            mistakes.broken(span, stringify!($field));
                         }
                         read
                     }),)*
-                    span,
                 }
             }
         }
@@ -264,7 +273,7 @@ macro_rules! table {
                 mistakes: &mut $crate::config::diagnostic::Mistakes,
             ) -> Option<Self> {
                 match value.get_ref() {
-                    toml::de::DeValue::Table(table) => Some(Self::read_table(table, value.span(), mistakes)),
+                    toml::de::DeValue::Table(table) => Some(Self::read_table(table, &value.span(), mistakes)),
                     _ => $crate::config::read::wrong_type(value, place, $crate::words::config::A_TABLE, mistakes),
                 }
             }

@@ -34,7 +34,7 @@ pub(super) fn size_text(bytes: u64) -> String {
 }
 
 fn written(amount: u64, units: &[(&str, u64)], zero: &str) -> String {
-    let unit = units.iter().rev().find(|(_, factor)| amount >= *factor && amount % factor == 0);
+    let unit = units.iter().rev().find(|(_, factor)| amount >= *factor && amount.is_multiple_of(*factor));
     unit.map_or_else(|| if amount == 0 { zero.to_owned() } else { amount.to_string() }, |(name, factor)| format!("{}{name}", amount / factor))
 }
 

@@ -55,17 +55,10 @@ impl Books {
     /// Draws them up.
     #[must_use]
     pub fn of(counted: &Counted) -> Self {
-        let missing_in_lime: u64 = counted
-            .acknowledged
-            .iter()
-            .map(|(presented, count)| count.saturating_sub(counted.lime.get(presented).copied().unwrap_or(0)))
-            .sum();
+        let missing_in_lime: u64 =
+            counted.acknowledged.iter().map(|(presented, count)| count.saturating_sub(counted.lime.get(presented).copied().unwrap_or(0))).sum();
         let missing_in_crm = counted.owed_to_crm.iter().filter(|key| !counted.crm.contains_key(*key)).count() as u64;
-        let extra: u64 = counted
-            .lime
-            .iter()
-            .map(|(presented, count)| count.saturating_sub(counted.made.get(presented).copied().unwrap_or(0)))
-            .sum();
+        let extra: u64 = counted.lime.iter().map(|(presented, count)| count.saturating_sub(counted.made.get(presented).copied().unwrap_or(0))).sum();
         let twice = |effects: &BTreeMap<String, u64>| effects.values().map(|count| count.saturating_sub(1)).sum::<u64>();
         Self {
             made: counted.made.values().sum(),

@@ -9,7 +9,8 @@ mod guests;
 mod model;
 mod plain;
 mod run;
+mod screen;
 mod stage;
 mod view;
 
-pub use run::{DemoArgs, run};
+pub use run::{CrmChoice, DemoArgs, run};

@@ -94,7 +94,8 @@ pub struct Model {
     pub destinations: Vec<DestinationRow>,
     /// Whether the gateway process runs.
     pub gateway_up: bool,
-    last_status_ms: u64,
+    /// When the status was last taken.
+    pub last_status_ms: u64,
 }
 
 impl Model {

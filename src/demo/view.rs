@@ -102,8 +102,7 @@ fn pass_table(frame: &mut Frame<'_>, area: Rect, model: &Model, zone: &jiff::tz:
 }
 
 fn notice_list(frame: &mut Frame<'_>, area: Rect, model: &Model) {
-    let lines: Vec<Line<'_>> =
-        model.notices.iter().rev().take(5).rev().map(|(at, text)| Line::from(format!("{:>4} s  {text}", at / 1000))).collect();
+    let lines: Vec<Line<'_>> = model.notices.iter().rev().take(5).rev().map(|(at, text)| Line::from(format!("{:>4} s  {text}", at / 1000))).collect();
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title("what happens")), area);
 }
 

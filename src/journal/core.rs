@@ -184,12 +184,7 @@ impl Core {
             tracing::error!(covered = state.covered, log = *self.head.borrow(), "the index knows more than the log; it is made again from the log");
             state = State::default();
         }
-        let kept = state.covered;
-        let mut overlay = Overlay::default();
-        if self.index.now().gaps {
-            // The shelf may lack lines that a snapshot would have covered.
-            state = State::default();
-        }
+        let (kept, mut overlay) = (state.covered, Overlay::default());
         loop {
             let before = state.covered;
             if !self.replay(&mut state, &mut overlay) {
@@ -209,7 +204,8 @@ impl Core {
         state.passes = state.passes.max(self.passes.load(Ordering::Acquire));
         inner.state = state;
         inner.kept = kept;
-        inner.gaps = false;
+        // Without a snapshot everything was read, so that the shelf lacks nothing; unless there is no shelf.
+        inner.gaps &= self.index.is_out_of_order();
         self.index.go_live(&mut inner);
         drop(inner);
         drop(writer);
@@ -277,12 +273,12 @@ impl Core {
         self.wake.notify_all();
     }
 
-    /// Sleeps until called or the round is over.
-    pub fn wait_for_call(&self) {
+    /// Sleeps until called or the round is over; whether it was called.
+    pub fn wait_for_call(&self) -> bool {
         let keeper = hold(&self.keeper);
         let quiet = |woken: &mut Woken| !woken.called && !self.stop.load(Ordering::Relaxed);
         let (mut woken, _) = self.wake.wait_timeout_while(keeper, ROUND, quiet).unwrap_or_else(PoisonError::into_inner);
-        woken.called = false;
+        std::mem::take(&mut woken.called)
     }
 
     /// Checkpoint and retention, where they are due.
@@ -319,7 +315,8 @@ impl Core {
         let (mut aside, mut overlay) = (State::default(), Overlay::default());
         if self.replay(&mut aside, &mut overlay) {
             self.index.put(&mut overlay);
-            self.index.now().gaps = false;
+            let done = !self.index.is_out_of_order();
+            self.index.now().gaps &= !done;
         }
     }
 
@@ -334,8 +331,10 @@ impl Core {
                 Err(error) => tracing::warn!(%error, "how far the log reaches could not be written down"),
             }
         }
+        // One checkpoint at a time: the tip is held until it is done.
+        let kept = self.index.checkpoint();
         drop(tip);
-        self.index.checkpoint()
+        kept
     }
 
     /// A clean end.
@@ -382,10 +381,9 @@ pub(super) fn answer(append: Append) -> Result<Appended, AppendError> {
 pub(super) fn keep(core: &Core) {
     core.catch_up();
     core.draw_maps();
+    let mut called = true;
     while !core.stop.load(Ordering::Relaxed) {
-        core.wait_for_call();
-        if !core.stop.load(Ordering::Relaxed) {
-            core.keep(true);
-        }
+        core.keep(called);
+        called = core.wait_for_call();
     }
 }

@@ -16,6 +16,8 @@ use super::state::{Overlay, State};
 /// Lines that wait in memory while the shelf is out of order; beyond it they are found again in the log.
 const MOST_WAITING: usize = 100_000;
 
+const OUT_OF_ORDER: &str = "out of order";
+
 /// What is behind the lock.
 #[derive(Default)]
 pub(super) struct Inner {
@@ -110,11 +112,13 @@ impl Index {
 
     /// The shelf is out of order: it is closed, and opened again at a later checkpoint.
     fn trouble(&self, error: &str) {
-        tracing::error!(error, "the index is out of order; the journal goes on without it");
+        if !self.now().word.starts_with(OUT_OF_ORDER) {
+            tracing::error!(error, "the index is out of order; the journal goes on without it");
+        }
         if let Some(shelf) = self.shelf.write().unwrap_or_else(PoisonError::into_inner).take() {
             shelf.close();
         }
-        self.now().word = format!("out of order: {error}");
+        self.now().word = format!("{OUT_OF_ORDER}: {error}");
     }
 
     /// Whether the shelf ought to be there and is not.
@@ -124,9 +128,10 @@ impl Index {
 
     /// Opens the shelf again after trouble. Whether it lacks what only the log has.
     pub fn reopen(&self) -> bool {
+        let lacking = self.now().gaps;
         let kept = self.open_shelf();
         let mut inner = self.now();
-        inner.gaps |= kept.is_none_or(|kept| kept.covered < inner.kept);
+        inner.gaps = lacking || kept.is_none_or(|kept| kept.covered < inner.kept);
         inner.gaps
     }
 

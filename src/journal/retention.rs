@@ -150,7 +150,7 @@ pub(super) fn needed_bytes(state: &State, segment: &Segment) -> u64 {
     let extent = segment.extent();
     let records = (extent.last_seq + 1).saturating_sub(segment.first_seq);
     let needed = state.needed(segment.first_seq, extent.last_seq);
-    if records == 0 { 0 } else { u64::try_from(u128::from(extent.bytes) * u128::from(needed) / u128::from(records)).unwrap_or(extent.bytes) }
+    if records == 0 { 0 } else { u64::try_from(extent.end as u128 * u128::from(needed) / u128::from(records)).unwrap_or(extent.bytes) }
 }
 
 /// A record as it will be carried, with where it stands now.

@@ -296,9 +296,16 @@ impl Writer {
 
     fn seal_failed(&mut self, error: &io::Error) {
         self.trouble.failures += 1;
-        tracing::error!(%error, segment = self.current_ordinal(), "the journal cannot write; the segment is sealed at its last good sync");
+        // Said once for each trouble, not for each append that meets it.
+        if self.trouble.failing.is_none() {
+            self.say_sealed(error);
+        }
         self.trouble.failing = Some(error.to_string());
         self.abandon();
+    }
+
+    fn say_sealed(&self, error: &io::Error) {
+        tracing::error!(%error, segment = self.current_ordinal(), "the journal cannot write; the segment is sealed at its last good sync");
     }
 
     /// The current segment is written no more. One that holds nothing goes at once, so that a disk that keeps failing does not fill up with them.
@@ -332,28 +339,30 @@ impl Writer {
 
     /// Begins a new segment with room for `size` bytes of records. Facts do not get the reserve: it is for what settles them.
     fn roll(&mut self, size: usize, fact: bool) -> io::Result<()> {
-        if let Some(old) = self.current.take() {
-            Self::trim(&old);
-        }
         self.rolled = true;
-        let wanted = self.segment_bytes.max((DATA_START + size + HEAD).next_multiple_of(BLOCK) as u64);
+        let least = (DATA_START + size + HEAD).next_multiple_of(BLOCK) as u64;
+        let wanted = self.segment_bytes.max(least);
         if fact {
             self.reserve.make()?;
         }
-        let first = self.begin_segment(wanted);
-        let opened = match first {
+        let opened = match self.begin_segment(wanted) {
             Err(error) if !fact && error.kind() == io::ErrorKind::StorageFull => {
                 self.reserve.free();
-                self.begin_segment((DATA_START + size + HEAD).next_multiple_of(BLOCK).max(64 * BLOCK) as u64)
+                self.begin_segment(wanted).or_else(|_| self.begin_segment(least))
             }
             Err(error) => {
                 self.trouble.failures += 1;
-                tracing::warn!(%error, "a segment could not be begun; trying once more");
+                if self.trouble.failing.is_none() {
+                    tracing::warn!(%error, "a segment could not be begun; trying once more");
+                }
                 self.begin_segment(wanted)
             }
             opened => opened,
         };
-        self.current = Some(opened?);
+        // Where there is no new one, the old one may still have room for a shorter append.
+        if let Some(old) = self.current.replace(opened?) {
+            Self::trim(&old);
+        }
         // Made again as soon as there is room.
         let _ = self.reserve.make();
         Ok(())

@@ -1,14 +1,14 @@
 //! How long to wait before the next connection. Pure; the random number comes in.
 //!
 //! Short outages are the rule (a broker restarts, a switch reboots) and the box must be back within two seconds of the broker; long ones must not end
-//! in a storm of boxes. So: from half a second to two for the first minute or so, then up to half a minute; always with jitter.
+//! in a storm of boxes. So: from half a second to one and a half for the first minute or so, then up to half a minute; always with jitter.
 
 use std::time::Duration;
 
 const BASE: Duration = Duration::from_millis(500);
-const QUICK_CAP: Duration = Duration::from_secs(2);
+const QUICK_CAP: Duration = Duration::from_millis(1_500);
 const SLOW_CAP: Duration = Duration::from_secs(30);
-/// Attempts, about a minute and a half of them, before the slow cap.
+/// Attempts, a good minute of them, before the slow cap.
 const QUICK_ATTEMPTS: u32 = 60;
 /// A connection that lasted this long ends the series.
 const STABLE: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ mod tests {
     fn the_first_minute_is_quick_and_then_it_is_slow() {
         let mut backoff = Backoff::default();
         let waits: Vec<Duration> = (0..80).map(|_| backoff.next(None, 1.0)).collect();
-        assert_eq!(waits[..4], [500, 1_000, 2_000, 2_000].map(Duration::from_millis));
+        assert_eq!(waits[..4], [500, 1_000, 1_500, 1_500].map(Duration::from_millis));
         assert!(waits[..60].iter().sum::<Duration>() > Duration::from_secs(60));
         assert_eq!(waits[79], SLOW_CAP);
         assert_eq!(backoff.next(None, 0.0), SLOW_CAP / 2);

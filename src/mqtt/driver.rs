@@ -248,7 +248,7 @@ impl Driver {
 
     /// Hands over what the window has room for, and asks for new subscriptions.
     async fn pump(&self, client: &AsyncClient, serving: &mut Serving) -> Result<(), ClientError> {
-        let (ask, gone) = locked(&self.shared.registry).to_ask(self.number);
+        let (ask, gone) = locked(&self.shared.registry).unasked(self.number);
         for filter in gone {
             client.unsubscribe(filter).await?;
         }

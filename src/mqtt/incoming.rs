@@ -175,7 +175,7 @@ impl Registry {
     }
 
     /// Filters not yet asked for on this connection; they count as asked now. Subscriptions whose owner is gone are forgotten, and returned as second.
-    pub fn to_ask(&mut self, connection: u64) -> (Vec<String>, Vec<String>) {
+    pub fn unasked(&mut self, connection: u64) -> (Vec<String>, Vec<String>) {
         let (live, gone): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.entries).into_iter().partition(|entry| !entry.messages.is_closed());
         self.entries = live;
         let mut ask = Vec::new();

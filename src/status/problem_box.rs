@@ -37,7 +37,8 @@ fn journal(now: &Snapshot, found: &mut Vec<Finding>) {
         let text = words::JOURNAL_DAMAGED.with("n", crate::words::Value::Count(journal.quarantined));
         add(Code::JOURNAL_DAMAGED, Severity::Amber, text, words::VERIFY_JOURNAL);
     }
-    if !matches!(journal.index.as_str(), "" | "ok") {
+    // After a start it catches up beside the work: that is how it is meant.
+    if !matches!(journal.index.as_str(), "" | "ok" | "new" | "catching up") {
         add(Code::INDEX_REBUILT, Severity::Grey, words::INDEX_REBUILT.with("state", journal.index.as_str()), words::NOTHING_TO_DO);
     }
 }

@@ -14,7 +14,7 @@ const KNOWN: u64 = 30;
 const MIN_SILENCE_MS: u64 = 60_000;
 
 pub(super) fn find(now: &Snapshot, memory: &Memory) -> Vec<Finding> {
-    let total: u64 = now.gates.values().map(|gate| gate.passes).sum();
+    let total = now.gates.values().fold(0u64, |sum, gate| sum.saturating_add(gate.passes));
     now.gates
         .iter()
         .flat_map(|(id, gate)| match gate.link {
@@ -46,7 +46,7 @@ fn frames(id: &str, gate: &GateState, memory: &Memory) -> Option<Finding> {
         let text = words::NOT_THIS_READER.with("gate", id).with("reader", gate.reader.as_str()).count("n", bad);
         return Some(Finding::new(Code::NOT_THIS_READER, Severity::Red, subject, text, words::CHECK_READER));
     }
-    if bad >= 20 && bad * 4 > passes {
+    if bad >= 20 && bad > passes / 4 {
         let text = words::BAD_FRAMES.with("gate", id).count("n", bad).count("m", passes);
         return Some(Finding::new(Code::BAD_FRAMES, Severity::Amber, subject, text, words::CHECK_LINE));
     }

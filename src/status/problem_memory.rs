@@ -56,7 +56,7 @@ impl Memory {
 
     /// Takes note of a snapshot.
     pub fn observe(&mut self, now: &Snapshot) {
-        let total: u64 = now.gates.values().map(|gate| gate.passes).sum();
+        let total = now.gates.values().fold(0u64, |sum, gate| sum.saturating_add(gate.passes));
         self.gates.retain(|id, _| now.gates.contains_key(id));
         for (id, gate) in &now.gates {
             let counts = Counts { boot_ms: now.boot_ms, passes: gate.passes, bad: gate.bad_frames };

@@ -64,7 +64,7 @@ super::words! {
         "limegate crm check says what is missing; limegate crm setup --dry-run shows what would be created.";
     RUN_CRM_CHECK: "limegate crm check скажет, чего не хватает.", "limegate crm check says what is missing.";
     LIST_DEAD: "limegate dead list; устраните причину, затем limegate dead retry.", "limegate dead list; mend the cause, then limegate dead retry.";
-    CHECK_DNS: "Проверьте интернет и DNS на входе.", "Check the internet connection and DNS.";
+    CHECK_DNS: "Проверьте интернет и DNS.", "Check the internet connection and DNS.";
     CHECK_NETWORK: "Проверьте сетевой кабель, роутер и интернет.", "Check the network cable, the router and the internet connection.";
     CHECK_TLS: "Проверьте часы устройства и сертификат сервера (ключ ca в настройках).", "Check the box's clock and the server's certificate (the key ca in the config).";
     CHECK_BROKER: "Проверьте, работает ли брокер, и раздел [mqtt] настроек.", "Check that the broker runs, and [mqtt] in the config.";

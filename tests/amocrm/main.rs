@@ -1,10 +1,22 @@
-//! amoCRM, answered by hand: each way in which a batch of passes can go.
+//! amoCRM: each way in which a batch of passes can go, answered by hand; then all of them together against the sandbox, in virtual time. Tests with
+//! chance in them print their seed; `LIMEGATE_SEED` sets it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
+#[path = "../delivery/clock.rs"]
+mod clock;
 mod contacts;
 mod drain;
 mod hand;
 mod leads;
 mod oauth;
+mod sandboxed;
 mod setup;
+#[path = "../delivery/store.rs"]
+mod store;
+mod venue;
+
+/// The seed of a random test.
+pub fn seed() -> u64 {
+    std::env::var("LIMEGATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..1_000_000))
+}

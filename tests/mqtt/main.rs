@@ -1,5 +1,7 @@
 //! The MQTT parts against Debian's mosquitto, and against the broker inside the demo.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod demo;
 mod gateway;
 mod mosquitto;

@@ -80,3 +80,58 @@ async fn an_old_will_does_not_mark_a_living_session_dead() {
     assert!(gateway.up());
     gateway.stop().await;
 }
+
+/// Row 18 of what is promised, for one box: whatever ends and begins in whatever order, the retained state comes to be true and stays so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_random_orders_of_ends_and_beginnings_the_state_is_true() {
+    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    println!("SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut broker = Mosquitto::start().await;
+    let mut session = 1;
+    let mut gateway = Some(Gateway::client(&config(broker.port), None, session).with_status());
+    for step in 0..20 {
+        let choice = random.u8(..5);
+        println!("step {step}: {choice}");
+        gateway = match (choice, gateway) {
+            (0, Some(gateway)) => {
+                gateway.kill();
+                None
+            }
+            (1, Some(gateway)) => {
+                gateway.stop().await;
+                None
+            }
+            (2, Some(gateway)) => {
+                broker.kill_and_forget().await;
+                broker.go().await;
+                Some(gateway)
+            }
+            (3, Some(gateway)) => {
+                broker.stop().await;
+                broker.go().await;
+                Some(gateway)
+            }
+            (_, Some(gateway)) => {
+                let old = json!({ "v": 1, "state": "offline", "session": random.u64(..=session), "connection": 1 }).to_string();
+                broker.publish(&topics().state, true, vec![old]).await;
+                Some(gateway)
+            }
+            (_, None) => {
+                session += 1;
+                Some(Gateway::client(&config(broker.port), None, session).with_status())
+            }
+        };
+        match &gateway {
+            Some(_) => {
+                state_becomes(&broker, |state| state["state"] == "online" && state["session"] == session).await;
+            }
+            None => {
+                state_becomes(&broker, |state| state["state"] != "online" && state["session"] == session).await;
+            }
+        }
+    }
+    if let Some(gateway) = gateway {
+        gateway.stop().await;
+    }
+}

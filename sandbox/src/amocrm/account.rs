@@ -16,16 +16,19 @@ impl Amo {
         let with = query.get("with").and_then(Value::as_str).unwrap_or_default();
         let has = |name: &str| with.split(',').any(|part| part == name);
         let mut account = json!({
-            "id": ACCOUNT, "name": "Парк", "subdomain": "park", "language": "ru", "created_at": 1_700_000_000, "created_by": 0, "updated_at": 1_700_000_000,
+            "id": ACCOUNT, "name": "Парк", "subdomain": "park", "language": "ru", "created_at": 1_700_000_000, "created_by": 0,
+            "updated_at": 1_700_000_000,
             "updated_by": 0, "current_user_id": USER, "country": "RU", "currency": "RUB", "currency_symbol": "₽", "customers_mode": "segments",
-            "is_unsorted_on": true, "mobile_feature_version": 0, "is_loss_reason_enabled": true, "is_helpbot_enabled": false, "is_technical_account": false,
+            "is_unsorted_on": true, "mobile_feature_version": 0, "is_loss_reason_enabled": true, "is_helpbot_enabled": false,
+            "is_technical_account": false,
             "contact_name_display_order": 1, "_links": {"self": {"href": format!("{}/api/v4/account", self.base)}},
         });
         let mut embedded = serde_json::Map::new();
         if has("datetime_settings") {
             embedded.insert(
                 "datetime_settings".to_owned(),
-                json!({"date_pattern": "d.m.Y H:i", "short_date_pattern": "d.m.Y", "short_time_pattern": "H:i", "date_format": "d.m.Y", "time_format": "H:i:s", "timezone": ZONE, "timezone_offset": "+03:00"}),
+                json!({"date_pattern": "d.m.Y H:i", "short_date_pattern": "d.m.Y", "short_time_pattern": "H:i", "date_format": "d.m.Y",
+                    "time_format": "H:i:s", "timezone": ZONE, "timezone_offset": "+03:00"}),
             );
         }
         if has("users_groups") {

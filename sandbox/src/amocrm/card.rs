@@ -72,12 +72,14 @@ impl Amo {
         let mut value = match kind {
             Kind::Contacts => json!({
                 "id": card.id, "name": card.name, "first_name": card.first_name, "last_name": card.last_name, "responsible_user_id": card.responsible,
-                "group_id": 0, "created_by": card.created_by, "updated_by": card.created_by, "created_at": card.created_at, "updated_at": card.updated_at,
+                "group_id": 0, "created_by": card.created_by, "updated_by": card.created_by, "created_at": card.created_at,
+                "updated_at": card.updated_at,
                 "closest_task_at": null, "is_deleted": false, "is_unsorted": false,
             }),
             Kind::Leads => json!({
                 "id": card.id, "name": card.name, "price": card.lead.price, "responsible_user_id": card.responsible, "group_id": 0,
-                "status_id": card.lead.status, "pipeline_id": card.lead.pipeline, "loss_reason_id": card.lead.loss_reason, "created_by": card.created_by,
+                "status_id": card.lead.status, "pipeline_id": card.lead.pipeline, "loss_reason_id": card.lead.loss_reason,
+                "created_by": card.created_by,
                 "updated_by": card.created_by, "created_at": card.created_at, "updated_at": card.updated_at, "closed_at": card.lead.closed_at,
                 "closest_task_at": null, "is_deleted": false, "score": null, "labor_cost": null, "is_price_computed": false,
             }),
@@ -96,7 +98,12 @@ impl Amo {
             }
             Kind::Leads if has("contacts") => {
                 let links = self.links.get(&card.id).into_iter().flatten();
-                embedded["contacts"] = links.map(|link| json!({"id": link.contact, "is_main": link.main, "_links": {"self": {"href": self.href(&format!("contacts/{}", link.contact))}}})).collect();
+                embedded["contacts"] = links
+                    .map(|link| {
+                        json!({"id": link.contact, "is_main": link.main,
+                    "_links": {"self": {"href": self.href(&format!("contacts/{}", link.contact))}}})
+                    })
+                    .collect();
             }
             _ => {}
         }

@@ -115,7 +115,8 @@ impl Amo {
     }
 
     fn reference(&self, kind: Kind, draft: &Draft) -> Value {
-        json!({"id": draft.card.id, "request_id": draft.request_id, "_links": {"self": {"href": self.href(&format!("{}/{}", kind.name(), draft.card.id))}}})
+        json!({"id": draft.card.id, "request_id": draft.request_id,
+            "_links": {"self": {"href": self.href(&format!("{}/{}", kind.name(), draft.card.id))}}})
     }
 
     fn change(&mut self, call: &Call<'_>, kind: Kind, items: &[Value]) -> Result<Vec<Value>, Refused> {
@@ -144,7 +145,8 @@ impl Amo {
         let mut answers = Vec::new();
         for (request_id, card) in changed {
             let href = self.href(&format!("{}/{}", kind.name(), card.id));
-            answers.push(json!({"id": card.id, "name": card.name, "updated_at": card.updated_at, "request_id": request_id, "_links": {"self": {"href": href}}}));
+            answers.push(json!({"id": card.id, "name": card.name, "updated_at": card.updated_at, "request_id": request_id,
+                "_links": {"self": {"href": href}}}));
             self.cards.insert((kind, card.id), card);
         }
         Ok(answers)

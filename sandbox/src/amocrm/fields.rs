@@ -68,7 +68,8 @@ impl Field {
             self.enums.iter().map(shown).collect::<Vec<_>>()
         });
         json!({
-            "id": self.id, "name": self.name, "type": self.kind, "account_id": ACCOUNT, "code": self.code, "sort": self.sort, "is_api_only": self.api_only,
+            "id": self.id, "name": self.name, "type": self.kind, "account_id": ACCOUNT, "code": self.code, "sort": self.sort,
+            "is_api_only": self.api_only,
             "enums": enums, "group_id": self.group, "required_statuses": [], "is_deletable": !self.predefined, "is_predefined": self.predefined,
             "entity_type": kind.name(), "remind": self.remind, "tracking_callback": null, "chained_lists": null, "triggers": [], "currency": null,
             "hidden_statuses": [], "is_required": null, "search_in": null,

@@ -8,6 +8,9 @@ use super::Amo;
 use super::card::{Card, Kind};
 use crate::wire;
 
+/// Longer texts are searched as they stand only.
+const LONGEST_PHONE: usize = 40;
+
 impl Amo {
     /// The cards that a list shows, in its order. Filters that are not known are ignored without a word, all of them where the account has none.
     pub(super) fn found(&self, kind: Kind, query: &Value, now_ms: u64) -> Vec<&Card> {
@@ -42,10 +45,15 @@ impl Amo {
 fn holds(card: &Card, needle: &str) -> bool {
     let digits_only = needle.bytes().all(|byte| byte.is_ascii_digit());
     let within = |text: &str| {
-        text.to_lowercase().contains(needle) || (digits_only && text.chars().filter(char::is_ascii_digit).collect::<String>().contains(needle))
+        if digits_only {
+            let as_phone = || text.chars().filter(char::is_ascii_digit).collect::<String>().contains(needle);
+            text.contains(needle) || (text.len() <= LONGEST_PHONE && as_phone())
+        } else {
+            text.to_lowercase().contains(needle)
+        }
     };
-    let values = card.values.values().flatten().filter_map(|value| value.get("value").and_then(wire::text));
-    within(&card.name) || values.into_iter().any(|text| within(&text))
+    let texts = card.values.values().flatten().filter_map(|value| value.get("value"));
+    within(&card.name) || texts.into_iter().any(|value| value.as_str().map_or_else(|| wire::text(value).is_some_and(|text| within(&text)), within))
 }
 
 /// A filter, read once for all cards.

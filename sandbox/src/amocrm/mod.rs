@@ -159,6 +159,10 @@ impl Amo {
     /// Answers one request.
     pub fn handle(&mut self, now_ms: u64, wall_ms: i64, request: &Request<Bytes>) -> Response<Bytes> {
         let call = Call { request, now_ms, at: wall_ms.div_euclid(1_000) };
+        if let Some(path) = request.uri().path().strip_prefix("/oauth2/") {
+            // Tokens are not part of the API that the limit is about.
+            return self.oauth(&call, path).unwrap_or_else(|refused| refused.response());
+        }
         match self.limits.admit(now_ms) {
             limits::Admission::Admitted => {}
             limits::Admission::TooMany => return errors::too_many_requests(None),
@@ -173,9 +177,6 @@ impl Amo {
 
     fn route(&mut self, call: &Call<'_>) -> Result<Response<Bytes>, Refused> {
         let path = call.request.uri().path().to_owned();
-        if let Some(path) = path.strip_prefix("/oauth2/") {
-            return self.oauth(call, path);
-        }
         let Some(path) = path.strip_prefix("/api/v4/") else { return Err(self.no_route(call)) };
         if !wire::bearer(call.request).is_some_and(|token| self.oauth.accepts(token, &self.base, call.now_ms)) {
             return Err(Problem::unauthorized());

@@ -109,7 +109,10 @@ impl Amo {
     pub(super) fn notes_state(&self) -> Value {
         self.notes
             .iter()
-            .map(|note| json!({"id": note.id, "entity_type": note.kind.name(), "entity_id": note.entity, "note_type": note.note_type, "params": note.params}))
+            .map(|note| {
+                json!({"id": note.id, "entity_type": note.kind.name(), "entity_id": note.entity, "note_type": note.note_type,
+                "params": note.params})
+            })
             .collect()
     }
 }

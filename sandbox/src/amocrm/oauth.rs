@@ -87,7 +87,8 @@ impl Oauth {
         let api_domain = base.split_once("://").map_or(base, |(_, host)| host);
         let header = json!({"typ": "JWT", "alg": "HS256"});
         let claims = json!({
-            "aud": self.client_id, "jti": id, "iat": issued, "nbf": issued, "exp": expires, "sub": USER.to_string(), "grant_type": "", "account_id": ACCOUNT,
+            "aud": self.client_id, "jti": id, "iat": issued, "nbf": issued, "exp": expires, "sub": USER.to_string(), "grant_type": "",
+            "account_id": ACCOUNT,
             "base_domain": api_domain, "version": 2, "scopes": ["crm", "files", "notifications"], "user_flags": 0, "api_domain": api_domain,
         });
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));

@@ -51,7 +51,8 @@ impl Pipeline {
 
     fn shown_stage(&self, amo: &Amo, stage: &Stage) -> Value {
         json!({
-            "id": stage.id, "name": stage.name, "sort": stage.sort, "is_editable": !matches!(stage.id, WON | LOST) && stage.kind == 0, "pipeline_id": self.id,
+            "id": stage.id, "name": stage.name, "sort": stage.sort, "is_editable": !matches!(stage.id, WON | LOST) && stage.kind == 0,
+            "pipeline_id": self.id,
             "color": stage.color, "type": stage.kind, "account_id": ACCOUNT,
             "_links": {"self": {"href": amo.href(&format!("leads/pipelines/{}/statuses/{}", self.id, stage.id))}},
         })
@@ -59,7 +60,8 @@ impl Pipeline {
 
     fn shown(&self, amo: &Amo) -> Value {
         json!({
-            "id": self.id, "name": self.name, "sort": self.sort, "is_main": self.is_main, "is_unsorted_on": self.unsorted, "is_archive": false, "account_id": ACCOUNT,
+            "id": self.id, "name": self.name, "sort": self.sort, "is_main": self.is_main, "is_unsorted_on": self.unsorted, "is_archive": false,
+            "account_id": ACCOUNT,
             "_links": {"self": {"href": amo.href(&format!("leads/pipelines/{}", self.id))}},
             "_embedded": {"statuses": self.stages.iter().map(|stage| self.shown_stage(amo, stage)).collect::<Vec<_>>()},
         })

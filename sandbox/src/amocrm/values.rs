@@ -69,9 +69,8 @@ impl Amo {
     pub(super) fn shown_values(&self, kind: Kind, card: &Card) -> Value {
         let shown = |field: &Field| {
             let values = card.values.get(&field.id)?;
-            Some(
-                json!({"field_id": field.id, "field_name": field.name, "field_code": field.code, "field_type": field.kind, "values": values, "is_computed": false}),
-            )
+            Some(json!({"field_id": field.id, "field_name": field.name, "field_code": field.code, "field_type": field.kind, "values": values,
+                    "is_computed": false}))
         };
         let all: Vec<Value> = self.fields_of(kind).iter().filter_map(shown).collect();
         if all.is_empty() { Value::Null } else { Value::Array(all) }

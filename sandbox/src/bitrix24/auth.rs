@@ -79,9 +79,8 @@ impl Auth {
     }
 
     pub(super) fn app_info(&self) -> Done {
-        Done::of(
-            json!({"ID": 1, "CODE": self.client_id, "VERSION": 1, "STATUS": "L", "INSTALLED": true, "PAYMENT_EXPIRED": "N", "DAYS": null, "LANGUAGE_ID": "ru", "LICENSE": "ru_pro100"}),
-        )
+        Done::of(json!({"ID": 1, "CODE": self.client_id, "VERSION": 1, "STATUS": "L", "INSTALLED": true, "PAYMENT_EXPIRED": "N", "DAYS": null,
+                "LANGUAGE_ID": "ru", "LICENSE": "ru_pro100"}))
     }
 
     pub(super) fn state(&self) -> Value {
@@ -117,7 +116,8 @@ impl Bitrix {
         wire::json(
             StatusCode::OK,
             &json!({
-                "access_token": access, "refresh_token": refresh, "expires": wall_ms.div_euclid(1_000) + 3_600, "expires_in": 3_600, "scope": "crm,user_basic",
+                "access_token": access, "refresh_token": refresh, "expires": wall_ms.div_euclid(1_000) + 3_600, "expires_in": 3_600,
+                "scope": "crm,user_basic",
                 "domain": domain, "client_endpoint": format!("{}/rest/", self.base), "server_endpoint": format!("{}/rest/", self.base), "status": "L",
                 "member_id": self.auth.member, "user_id": USER,
             }),

@@ -1,5 +1,7 @@
 //! `crm.duplicate.findbycomm`: contacts by phone or e-mail, however a phone is spelt.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::errors::Fault;
@@ -23,7 +25,7 @@ impl Bitrix {
             _ => return Err(Fault::bad("", "Entity type is not defined or invalid.")),
         }
         // Numbers among the values are skipped.
-        let wanted: Vec<String> = parameters
+        let wanted: BTreeSet<String> = parameters
             .get("values")
             .map(wire::members)
             .unwrap_or_default()
@@ -40,15 +42,18 @@ impl Bitrix {
         let indexed = |born_ms: u64| born_ms.saturating_add(self.index_lag_ms) <= call.now_ms;
         let contacts =
             self.items.range((Entity::Contact, 0)..=(Entity::Contact, u64::MAX)).map(|(_, item)| item).filter(|item| indexed(item.born_ms));
-        let mut found = Vec::new();
-        for value in &wanted {
-            let hits = contacts.clone().filter(|item| item.multi.iter().any(|multi| multi.kind == kind && normalised(kind, &multi.value) == *value));
-            for id in hits.map(|item| item.id).take(MAX_FOUND) {
-                if !found.contains(&id) {
-                    found.push(id);
+        // Once through the contacts for all values: a drain asks for many at a time.
+        let mut hits: BTreeMap<&String, Vec<u64>> = BTreeMap::new();
+        for item in contacts {
+            for multi in item.multi.iter().filter(|multi| multi.kind == kind) {
+                let value = normalised(kind, &multi.value);
+                let ids = wanted.get(&value).map(|value| hits.entry(value).or_default());
+                if let Some(ids) = ids.filter(|ids| ids.len() < MAX_FOUND && !ids.contains(&item.id)) {
+                    ids.push(item.id);
                 }
             }
         }
+        let found: BTreeSet<u64> = hits.into_values().flatten().collect();
         Ok(Done::of(if found.is_empty() { json!([]) } else { json!({"CONTACT": found}) }))
     }
 }

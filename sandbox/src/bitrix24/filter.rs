@@ -164,7 +164,10 @@ fn same(kind: Kind, value: &Value, wanted: &Value) -> bool {
     if is_empty(value) || is_empty(wanted) {
         return is_empty(value) && is_empty(wanted);
     }
-    compare(kind, value, wanted) == Ordering::Equal
+    match (kind, value.as_str(), wanted.as_str()) {
+        (Kind::Text, Some(a), Some(b)) => a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase)),
+        _ => compare(kind, value, wanted) == Ordering::Equal,
+    }
 }
 
 /// MySQL compares texts without regard to case.

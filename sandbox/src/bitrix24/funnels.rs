@@ -28,7 +28,8 @@ pub(super) struct Stage {
 
 impl Funnel {
     fn shown(&self) -> Value {
-        json!({"id": self.id, "name": self.name, "sort": self.sort, "entityTypeId": 2, "isDefault": if self.id == 0 { "Y" } else { "N" }, "originId": "", "originatorId": ""})
+        json!({"id": self.id, "name": self.name, "sort": self.sort, "entityTypeId": 2, "isDefault": if self.id == 0 { "Y" } else { "N" },
+            "originId": "", "originatorId": ""})
     }
 }
 
@@ -164,7 +165,8 @@ fn row(stage: &Stage) -> Value {
         _ => "process",
     };
     json!({
-        "ID": stage.id.to_string(), "ENTITY_ID": entity_code(stage.funnel), "STATUS_ID": stage.code, "NAME": stage.name, "NAME_INIT": "", "SORT": stage.sort.to_string(),
+        "ID": stage.id.to_string(), "ENTITY_ID": entity_code(stage.funnel), "STATUS_ID": stage.code, "NAME": stage.name, "NAME_INIT": "",
+        "SORT": stage.sort.to_string(),
         "SYSTEM": if stage.system { "Y" } else { "N" }, "CATEGORY_ID": stage.funnel.to_string(), "COLOR": "#39A8EF", "SEMANTICS": semantics,
         "EXTRA": {"SEMANTICS": extra, "COLOR": "#39A8EF"},
     })

@@ -60,7 +60,8 @@ impl Bitrix {
             moves.reverse();
         }
         let rows = moves.into_iter().map(|at| {
-            json!({"ID": at.id, "TYPE_ID": at.kind, "OWNER_ID": at.owner, "CREATED_TIME": portal_time(at.at_ms), "CATEGORY_ID": at.category.to_string(), "STAGE_SEMANTIC_ID": at.semantics, "STAGE_ID": at.stage})
+            json!({"ID": at.id, "TYPE_ID": at.kind, "OWNER_ID": at.owner, "CREATED_TIME": portal_time(at.at_ms),
+                "CATEGORY_ID": at.category.to_string(), "STAGE_SEMANTIC_ID": at.semantics, "STAGE_ID": at.stage})
         });
         match start_of(parameters) {
             Some(start) => {

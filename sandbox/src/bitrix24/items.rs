@@ -110,7 +110,7 @@ impl Bitrix {
         entity: Entity,
         id: u64,
         fields: &Map<String, Value>,
-        multi: fn(&[Multi], &Value, &mut dyn FnMut() -> u64) -> Vec<Multi>,
+        multi: multifield::Change,
     ) -> Result<(), Fault> {
         let before = self.items.get(&(entity, id)).cloned().ok_or_else(Fault::not_found)?;
         let mut item = before.clone();
@@ -276,14 +276,19 @@ impl Bitrix {
                 Kind::Date => "date",
                 Kind::DateTime => "datetime",
             };
-            let shown = json!({"type": kind, "isRequired": false, "isReadOnly": field.read_only, "isImmutable": false, "isMultiple": field.kind == Kind::Ids, "isDynamic": false, "title": field.camel, "upperName": field.upper});
+            let shown = json!({"type": kind, "isRequired": false, "isReadOnly": field.read_only, "isImmutable": false,
+                "isMultiple": field.kind == Kind::Ids, "isDynamic": false, "title": field.camel, "upperName": field.upper});
             fields.insert(field.camel.to_owned(), shown);
         }
         for field in self.user_fields_of(entity) {
             fields.insert(field.camel(), field.described());
         }
         if entity == Entity::Contact {
-            fields.insert("fm".to_owned(), json!({"type": "crm_multifield", "isRequired": false, "isReadOnly": false, "isImmutable": false, "isMultiple": true, "isDynamic": false, "title": "fm", "upperName": "FM"}));
+            fields.insert(
+                "fm".to_owned(),
+                json!({"type": "crm_multifield", "isRequired": false, "isReadOnly": false, "isImmutable": false,
+                "isMultiple": true, "isDynamic": false, "title": "fm", "upperName": "FM"}),
+            );
         }
         Ok(Done::of(json!({"fields": fields})))
     }

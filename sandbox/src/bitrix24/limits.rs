@@ -64,7 +64,7 @@ impl Limits {
         }
         let minute = now_ms / BUCKET_MS;
         self.spent.retain(|(_, at), _| at + BUCKETS > minute);
-        if self.operating(now_ms, method).0 + self.method_ms > self.budget_ms {
+        if self.operating(now_ms, method).0.saturating_add(self.method_ms) > self.budget_ms {
             self.time_breaches += 1;
             return Err(Fault::operation_time_limit());
         }

@@ -14,6 +14,9 @@ pub(super) struct Multi {
     pub(super) value: String,
 }
 
+/// How a family of methods changes them: what was there, what was given, and where new ids come from.
+pub(super) type Change = fn(&[Multi], &Value, &mut dyn FnMut() -> u64) -> Vec<Multi>;
+
 impl Multi {
     pub(super) fn shown(&self) -> Value {
         json!({"id": self.id, "valueType": self.sort, "value": self.value, "typeId": self.kind})

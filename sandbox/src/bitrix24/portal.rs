@@ -51,9 +51,8 @@ pub(super) const METHODS: [&str; 40] = [
 
 impl Bitrix {
     pub(super) fn profile(&self) -> Done {
-        Done::of(
-            json!({"ID": USER.to_string(), "ADMIN": self.admin, "NAME": "Мария", "LAST_NAME": "Администратор", "PERSONAL_GENDER": "F", "TIME_ZONE": "Europe/Moscow", "TIME_ZONE_OFFSET": 0}),
-        )
+        Done::of(json!({"ID": USER.to_string(), "ADMIN": self.admin, "NAME": "Мария", "LAST_NAME": "Администратор", "PERSONAL_GENDER": "F",
+                "TIME_ZONE": "Europe/Moscow", "TIME_ZONE_OFFSET": 0}))
     }
 
     pub(super) fn method_get(&self, parameters: &Parameters) -> Answer {

@@ -137,7 +137,10 @@ impl Bitrix {
     pub(super) fn timeline_state(&self) -> Value {
         self.messages
             .iter()
-            .map(|message| json!({"id": message.id, "entity": message.entity.name(), "owner": message.owner, "comment": message.title.is_none(), "title": message.title, "text": message.text}))
+            .map(|message| {
+                json!({"id": message.id, "entity": message.entity.name(), "owner": message.owner, "comment": message.title.is_none(),
+                "title": message.title, "text": message.text})
+            })
             .collect()
     }
 
@@ -147,6 +150,12 @@ impl Bitrix {
         for message in &self.messages {
             *seen.entry((message.entity, message.owner, &message.title, &message.text)).or_default() += 1;
         }
-        seen.into_iter().filter(|(_, count)| *count > 1).map(|((entity, owner, title, text), count)| json!({"entity": entity.name(), "owner": owner, "title": title, "text": text, "times": count})).collect()
+        seen.into_iter()
+            .filter(|(_, count)| *count > 1)
+            .map(|((entity, owner, title, text), count)| {
+                json!({"entity": entity.name(),
+            "owner": owner, "title": title, "text": text, "times": count})
+            })
+            .collect()
     }
 }

@@ -63,7 +63,8 @@ impl UserField {
 
     pub(super) fn described(&self) -> Value {
         let mut shown = json!({
-            "type": self.kind, "isRequired": false, "isReadOnly": false, "isImmutable": false, "isMultiple": self.multiple, "isDynamic": true, "title": self.label, "upperName": self.name,
+            "type": self.kind, "isRequired": false, "isReadOnly": false, "isImmutable": false, "isMultiple": self.multiple, "isDynamic": true,
+            "title": self.label, "upperName": self.name,
         });
         if self.kind == "enumeration" {
             shown["items"] = self.choices.iter().map(|(id, value, _)| json!({"ID": id.to_string(), "VALUE": value})).collect();
@@ -74,8 +75,10 @@ impl UserField {
     /// All texts.
     fn row(&self) -> Value {
         let mut row = json!({
-            "ID": self.id.to_string(), "ENTITY_ID": self.entity.code(), "FIELD_NAME": self.name, "USER_TYPE_ID": self.kind, "XML_ID": self.xml_id, "SORT": self.sort.to_string(),
-            "MULTIPLE": if self.multiple { "Y" } else { "N" }, "MANDATORY": "N", "SHOW_FILTER": self.show_filter, "SHOW_IN_LIST": "Y", "EDIT_IN_LIST": "Y", "IS_SEARCHABLE": "N",
+            "ID": self.id.to_string(), "ENTITY_ID": self.entity.code(), "FIELD_NAME": self.name, "USER_TYPE_ID": self.kind, "XML_ID": self.xml_id,
+            "SORT": self.sort.to_string(),
+            "MULTIPLE": if self.multiple { "Y" } else { "N" }, "MANDATORY": "N", "SHOW_FILTER": self.show_filter, "SHOW_IN_LIST": "Y",
+            "EDIT_IN_LIST": "Y", "IS_SEARCHABLE": "N",
             "SETTINGS": {}, "EDIT_FORM_LABEL": {"ru": self.label}, "LIST_COLUMN_LABEL": {"ru": self.label}, "LIST_FILTER_LABEL": {"ru": self.label},
         });
         if self.kind == "enumeration" {

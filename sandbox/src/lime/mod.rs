@@ -127,7 +127,7 @@ impl Lime {
                     return errors::malformed("items must be a list of at most 200");
                 }
                 Ok(body) => self.write_offs(wall_ms, &body, treat),
-                Err(refusal) => return refusal,
+                Err(message) => return errors::malformed(&message),
             },
             (&Method::GET, ["clients", id]) => match self.client(id) {
                 Some(client) => client,
@@ -152,7 +152,7 @@ impl Lime {
                     self.heartbeats.push(Value::Object(body));
                     json!({})
                 }
-                Err(refusal) => return refusal,
+                Err(message) => return errors::malformed(&message),
             },
             (_, ["write-offs:batch" | "heartbeats" | "service-points" | "time"] | ["clients", _] | ["clients", _, "transactions"]) => {
                 return errors::method_not_allowed();
@@ -187,11 +187,11 @@ impl Lime {
     }
 }
 
-fn body(request: &Request<Bytes>) -> Result<Map<String, Value>, Response<Bytes>> {
+fn body(request: &Request<Bytes>) -> Result<Map<String, Value>, String> {
     match serde_json::from_slice(request.body()) {
         Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(errors::malformed("the body must be a JSON object")),
-        Err(error) => Err(errors::malformed(&format!("the body is not JSON: {error}"))),
+        Ok(_) => Err("the body must be a JSON object".to_owned()),
+        Err(error) => Err(format!("the body is not JSON: {error}")),
     }
 }
 

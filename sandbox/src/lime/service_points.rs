@@ -29,7 +29,8 @@ fn numbered(number: usize, id: &str) -> ServicePoint {
 
 impl ServicePoint {
     pub(super) fn shown(&self) -> Value {
-        json!({"id": self.id, "name": self.name, "kind": self.kind, "zone": self.zone, "tariff_id": format!("t-{}", self.price / 100), "directions": ["in", "out"], "device_binding": null})
+        json!({"id": self.id, "name": self.name, "kind": self.kind, "zone": self.zone, "tariff_id": format!("t-{}", self.price / 100),
+            "directions": ["in", "out"], "device_binding": null})
     }
 }
 

@@ -59,7 +59,8 @@ impl Stored {
     pub(super) fn state(&self) -> Value {
         json!({
             "medium": self.medium, "service_point_id": self.point,
-            "status": self.status(), "code": self.result.get("code"), "client_id": self.result.get("client_id"), "transaction_id": self.result.get("transaction_id"),
+            "status": self.status(), "code": self.result.get("code"), "client_id": self.result.get("client_id"),
+            "transaction_id": self.result.get("transaction_id"),
             "received": self.received, "applied": self.transactions, "id_conflicts": self.conflicts,
         })
     }
@@ -154,7 +155,10 @@ impl Lime {
     fn apply(&mut self, wall_ms: i64, item: &Item<'_>) -> Value {
         let medium = self.media.get(&item.medium).cloned();
         let client_id = medium.as_ref().and_then(|medium| medium.client_id.clone());
-        let uncharged = |status: &str, code: &str, message: &str| json!({"status": status, "code": code, "transaction_id": null, "client_id": client_id, "right": null, "conflict_with": null, "charge": null, "message": message});
+        let uncharged = |status: &str, code: &str, message: &str| {
+            json!({"status": status, "code": code, "transaction_id": null,
+            "client_id": client_id, "right": null, "conflict_with": null, "charge": null, "message": message})
+        };
         if !item.admitted {
             return uncharged("recorded", item.decision_code, "nobody went through");
         }
@@ -223,7 +227,8 @@ impl Lime {
             "status": status, "code": code, "transaction_id": transaction.id, "client_id": client_id,
             "right": {"id": right_id, "kind": right.kind, "balance_after": right.balance},
             "conflict_with": conflict_with,
-            "charge": {"quantity": transaction.quantity, "amount": money.then_some(amount), "currency": money.then_some(CURRENCY), "title": transaction.title},
+            "charge": {"quantity": transaction.quantity, "amount": money.then_some(amount), "currency": money.then_some(CURRENCY),
+            "title": transaction.title},
             "message": null,
         });
         if let Some(client) = client_id.and_then(|id| self.clients.get_mut(&id)) {
@@ -271,5 +276,6 @@ fn canonical(device: &str, item: &Value) -> String {
 }
 
 fn rejected(id: &str, code: &str, message: &str) -> Value {
-    json!({"write_off_id": id, "status": "rejected", "code": code, "transaction_id": null, "client_id": null, "right": null, "conflict_with": null, "charge": null, "message": message})
+    json!({"write_off_id": id, "status": "rejected", "code": code, "transaction_id": null, "client_id": null, "right": null, "conflict_with": null,
+        "charge": null, "message": message})
 }

@@ -10,10 +10,9 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::line::{Cutter, Line, Stream};
+use super::line::{Accepted, Cutter, Line, Stream};
 use super::{Shared, control};
 use crate::faults::{CutAt, Down, Ending, What};
 use crate::host::Host;
@@ -22,16 +21,21 @@ use crate::wire;
 /// Larger bodies are answered 413.
 const MAX_BODY: usize = 32 * 1024 * 1024;
 
-pub(super) async fn serve(shared: Arc<Shared>, host: Option<Host>, stream: TcpStream, tls: Option<TlsAcceptor>) {
-    let _ = stream.set_nodelay(true);
-    while let Some(host) = host
+pub(super) async fn serve(shared: Arc<Shared>, host: Option<Host>, accepted: Accepted, tls: Option<TlsAcceptor>) {
+    if let Some(host) = host
         && shared.down(host) == Some(Down::BlackHole)
     {
-        tokio::time::sleep(super::service::POLL).await;
+        // What came in meanwhile is never carried out: the connection is reset when the hole closes.
+        while shared.down(host) == Some(Down::BlackHole) {
+            tokio::time::sleep(super::service::POLL).await;
+        }
+        return;
     }
+    let Some(tcp) = accepted.take() else { return };
+    let _ = tcp.set_nodelay(true);
     let stream = match tls {
-        None => Stream::Plain(stream),
-        Some(acceptor) => match acceptor.accept(stream).await {
+        None => Stream::Plain(tcp),
+        Some(acceptor) => match acceptor.accept(tcp).await {
             Ok(stream) => Stream::Tls(Box::new(stream)),
             Err(_) => return,
         },

@@ -82,6 +82,27 @@ impl Cut {
     }
 }
 
+/// A connection that nobody serves yet: dropped, it is reset, too.
+pub(super) struct Accepted(Option<TcpStream>);
+
+impl Accepted {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self(Some(stream))
+    }
+
+    pub(super) fn take(mut self) -> Option<TcpStream> {
+        self.0.take()
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.0 {
+            let _ = stream.set_zero_linger();
+        }
+    }
+}
+
 pub(super) struct Line {
     stream: Stream,
     cutter: Cutter,

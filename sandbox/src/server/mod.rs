@@ -92,6 +92,9 @@ pub struct Addresses {
 /// Why serving could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The tokens of a sandbox are known to everyone, so it is for this machine only.
+    #[error("{0} is not a loopback address: a sandbox is for this machine only; use 127.0.0.1")]
+    NotLoopback(SocketAddr),
     /// The address is taken or not ours.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
@@ -145,8 +148,11 @@ impl Shared {
 /// Starts serving. Needs a tokio runtime with time and I/O.
 ///
 /// # Errors
-/// The address cannot be bound, or the certificate cannot be written.
+/// The address is not a loopback address or cannot be bound, or the certificate cannot be written.
 pub async fn serve(options: Options) -> Result<Running, StartError> {
+    if !options.listen.ip().is_loopback() {
+        return Err(StartError::NotLoopback(options.listen));
+    }
     let mut site = Site::new(options.seed);
     site.lime.add_clients(options.clients.saturating_sub(crate::lime::INITIAL_CLIENTS));
     for id in &options.service_points {

@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Shared;
 use super::connection;
+use super::line::Accepted;
 use crate::faults::Down;
 use crate::host::Host;
 
@@ -36,7 +37,7 @@ pub(super) async fn run(
             Some(_) = connections.join_next() => {}
             accepted = accept(listener.as_ref()) => {
                 if let Some(stream) = accepted {
-                    connections.spawn(connection::serve(shared.clone(), host, stream, tls.clone()));
+                    connections.spawn(connection::serve(shared.clone(), host, Accepted::new(stream), tls.clone()));
                 }
             }
         }

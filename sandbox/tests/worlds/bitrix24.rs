@@ -70,7 +70,11 @@ impl Portal {
 #[test]
 fn items_have_real_types_and_the_older_methods_only_texts() {
     let mut portal = portal();
-    let contact = portal.add(3, &json!({"name": "Анна", "lastName": "К.", "birthdate": "1990-05-01", "originatorId": "LIME", "originId": "client:1", "fm": [{"typeId": "PHONE", "valueType": "MOBILE", "value": "+79991234567"}]}));
+    let contact = portal.add(
+        3,
+        &json!({"name": "Анна", "lastName": "К.", "birthdate": "1990-05-01", "originatorId": "LIME",
+        "originId": "client:1", "fm": [{"typeId": "PHONE", "valueType": "MOBILE", "value": "+79991234567"}]}),
+    );
     assert!(contact["id"].is_u64());
     assert_eq!(contact["birthdate"], "1990-05-01T03:00:00+03:00", "a date reads as midnight shifted by the portal's offset");
     assert_eq!((contact["hasPhone"].as_str(), contact["hasEmail"].as_str()), (Some("Y"), Some("N")));
@@ -137,9 +141,9 @@ fn in_an_update_a_known_key_changes_and_any_other_adds() {
             .unwrap()
             .clone()
     };
-    let after = update(
-        json!({phone.clone(): {"typeId": "PHONE", "value": "+79990001133"}, mail: {"typeId": "EMAIL", "value": ""}, "n0": {"typeId": "PHONE", "value": "+79990001144"}}),
-    );
+    let after =
+        update(json!({phone.clone(): {"typeId": "PHONE", "value": "+79990001133"}, mail: {"typeId": "EMAIL", "value": ""}, "n0": {"typeId": "PHONE",
+            "value": "+79990001144"}}));
     let values: Vec<&str> = after.iter().map(|entry| entry["value"].as_str().unwrap()).collect();
     assert_eq!(values, ["+79990001133", "+79990001144"]);
     assert_eq!(update(json!([{"typeId": "PHONE", "value": "+79990001133"}])).len(), 3, "a list's keys are ids of nothing: the phone is doubled");

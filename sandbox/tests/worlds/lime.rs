@@ -25,7 +25,8 @@ fn item(number: u64, kind: &str, value: &str) -> Value {
 }
 
 fn batch(items: &[Value]) -> Value {
-    json!({"device_id": "gw-1", "boot_id": "b", "sent_at": "2026-05-01T12:00:00+03:00", "clock": {"quality": "synced", "offset_ms": 0, "last_sync_at": null}, "items": items})
+    json!({"device_id": "gw-1", "boot_id": "b", "sent_at": "2026-05-01T12:00:00+03:00", "clock": {"quality": "synced", "offset_ms": 0,
+        "last_sync_at": null}, "items": items})
 }
 
 fn write_off(bench: &mut Bench, items: &[Value]) -> Vec<Value> {

@@ -27,7 +27,7 @@ const MAX_UID: usize = 32;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Message {
     /// Somebody presented a medium.
-    Reading(Reading),
+    Reading(Box<Reading>),
     /// The device reports trouble of its own: forced open, tampered. Not a pass.
     Alarm,
 }
@@ -107,7 +107,7 @@ pub(super) fn read(gate: &GateId, payload: &[u8], size: usize) -> Result<Message
         Some("out") => Some(Direction::Out),
         Some(_) => return Err(Bad::Dir),
     };
-    Ok(Message::Reading(Reading {
+    Ok(Message::Reading(Box::new(Reading {
         gate: gate.clone(),
         medium: medium(wire.medium.ok_or(Bad::NoMedium)?)?,
         direction,
@@ -115,7 +115,7 @@ pub(super) fn read(gate: &GateId, payload: &[u8], size: usize) -> Result<Message
         device: Some(DeviceRecord { device: gate.as_str().to_owned(), record }),
         device_ms: wire.ts.as_ref().and_then(time),
         origin: None,
-    }))
+    })))
 }
 
 fn medium(wire: WireMedium) -> Result<Medium, Bad> {

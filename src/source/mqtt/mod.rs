@@ -129,7 +129,7 @@ impl Gate {
         let now = self.clock.boot_ms();
         self.hub.gate(self.id.as_str(), |state| state.last_byte_boot_ms = Some(now));
         match message::read(&self.id, &message.payload, message.size) {
-            Ok(Message::Reading(reading)) => return Some(Job { reading, message }),
+            Ok(Message::Reading(reading)) => return Some(Job { reading: *reading, message }),
             Ok(Message::Alarm) => tracing::warn!(gate = %self.id, "the validator reports an alarm"),
             Err(bad) => {
                 if let Some(more) = self.bad.due(Instant::now()) {

@@ -115,7 +115,7 @@ impl Task {
         }
         self.drain().await;
         self.link.close(0);
-        self.report.down("the gateway is stopping".to_owned(), self.clock.boot_ms());
+        self.report.stopped();
     }
 
     /// Sends the head of the queue on its way, unless it is under way or waits for its next attempt.

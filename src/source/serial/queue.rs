@@ -133,6 +133,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::clock::ManualClock;
     use crate::domain::{Medium, MediumKind, Personal};
@@ -219,5 +221,71 @@ mod tests {
         assert_eq!(queue.settle(&full_disk()), [0_u8; 0]);
         assert_eq!(queue.settle(&STORED), [0_u8; 0]);
         assert_eq!(queue.len(), 1);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Scan(u8),
+        Store,
+        Refuse,
+        Unplug,
+        Later(u16),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..5_u8).prop_map(Step::Scan),
+            3 => Just(Step::Store),
+            2 => Just(Step::Refuse),
+            1 => Just(Step::Unplug),
+            2 => (0..2_000_u16).prop_map(Step::Later),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_each_new_scan_is_stored_once_in_order_and_no_ack_is_ahead(steps in proptest::collection::vec(step(), 0..200)) {
+            let mut queue = mertech();
+            let (mut now_ms, mut expected, mut stored, mut asked, mut acks) = (0, Vec::new(), Vec::new(), 0, 0);
+            for step in steps {
+                let bytes = match step {
+                    Step::Scan(which) if !queue.is_full() => {
+                        asked += 1;
+                        let value = which.to_string();
+                        if queue.presented(scan(&value), at(now_ms)) {
+                            expected.push(value);
+                        }
+                        let due = queue.due_answers();
+                        prop_assert!(due.is_empty() || queue.len() == 0, "acknowledged while something before it is not stored");
+                        due
+                    }
+                    Step::Store if queue.head().is_some() => {
+                        stored.extend(head(&queue).map(str::to_owned));
+                        queue.settle(&STORED)
+                    }
+                    Step::Refuse if queue.head().is_some() => {
+                        let bytes = queue.settle(&full_disk());
+                        prop_assert!(!bytes.contains(&6), "acknowledged without a sync");
+                        bytes
+                    }
+                    Step::Unplug => {
+                        queue.port_closed();
+                        Vec::new()
+                    }
+                    Step::Later(ms) => {
+                        now_ms += u64::from(ms);
+                        Vec::new()
+                    }
+                    _ => Vec::new(),
+                };
+                acks += bytes.iter().filter(|byte| **byte == 6).count();
+                prop_assert!(acks <= asked, "more acknowledgements than telegrams");
+            }
+            while let Some(value) = head(&queue).map(str::to_owned) {
+                stored.push(value);
+                queue.settle(&STORED);
+            }
+            prop_assert_eq!(stored, expected);
+        }
     }
 }

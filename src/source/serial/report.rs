@@ -52,12 +52,19 @@ impl Report {
         self.show(Some(Link::Up));
     }
 
-    /// The port is closed, and why.
+    /// The port is closed, and why. Attempts that end in the same way are said once.
     pub(super) fn down(&mut self, why: String, now_ms: u64) {
-        if let Some(kept_back) = self.may_log("down", now_ms) {
+        let known = self.port_error.as_deref() == Some(why.as_str());
+        if !known && let Some(kept_back) = self.may_log("down", now_ms) {
             tracing::warn!(gate = %self.gate, kept_back, "the reader's port is closed: {why}");
         }
         self.port_error = Some(why);
+        self.show(Some(Link::Down));
+    }
+
+    /// The gateway stops, and with it the reading.
+    pub(super) fn stopped(&mut self) {
+        self.port_error = Some("the gateway is stopping".to_owned());
         self.show(Some(Link::Down));
     }
 

@@ -1,0 +1,402 @@
+//! limegate's requests and the sandbox's answers against `docs/lime-gateway-api.yaml`, and what each answer of Lime means for a pass.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use jsonschema::Validator;
+use limegate::delivery::{Confirmed, Conversation, Courier, Effect, Job, Ledger, NoAnswer, Step, Verdict, Work};
+use limegate::domain::{
+    BootId, ClientId, Direction, GateId, Medium, MediumKind, Moment, Pass, PassageState, Personal, Quality, ServicePointId, Stamp, Sync, WriteOff,
+    WriteOffStatus,
+};
+use limegate::http::{Answer, Request};
+use limegate::journal::LedgerKey;
+use limegate::lime::{LimeCourier, parse, requests};
+use sandbox::{Host, Site};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const WALL_MS: i64 = 1_777_618_800_400;
+
+fn document() -> Value {
+    serde_norway::from_str(include_str!("../docs/lime-gateway-api.yaml")).unwrap()
+}
+
+/// The contract lets both sides add fields; a test must see a misspelt one. So here each object that lists its fields takes no other.
+fn strict(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if map.contains_key("properties") && map.get("type").is_some() {
+                map.insert("additionalProperties".into(), json!(false));
+            }
+            map.values_mut().for_each(strict);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strict),
+        _ => {}
+    }
+}
+
+fn validator(schema: &Value) -> Validator {
+    let mut components = document()["components"].clone();
+    strict(&mut components);
+    let mut root = schema.clone();
+    strict(&mut root);
+    root["components"] = components;
+    jsonschema::draft202012::options().should_validate_formats(true).build(&root).unwrap()
+}
+
+fn check(schema: &Value, instance: &Value, what: &str) {
+    let problems: Vec<String> = validator(schema).iter_errors(instance).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(problems.is_empty(), "{what}: {problems:#?}\n{instance:#}");
+}
+
+/// The path of the document that a request's path matches.
+fn operation(document: &Value, request: &Request) -> (String, Value) {
+    let path: Vec<&str> = request.path.split('?').next().unwrap().split('/').collect();
+    let fits = |template: &str| {
+        let parts: Vec<&str> = template.split('/').collect();
+        parts.len() == path.len() && parts.iter().zip(&path).all(|(part, own)| part.starts_with('{') || part == own)
+    };
+    let method = request.method.as_str().to_lowercase();
+    let paths = document["paths"].as_object().unwrap();
+    let (template, item) = paths.iter().find(|(template, _)| fits(template)).unwrap_or_else(|| panic!("{} is not in the document", request.path));
+    (template.clone(), item[&method].clone())
+}
+
+fn answer_schema<'a>(document: &'a Value, operation: &'a Value, status: u16) -> &'a Value {
+    let response = operation["responses"].get(status.to_string()).unwrap_or(&operation["responses"]["default"]);
+    let response = match response["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => response,
+    };
+    &response["content"]["application/json"]["schema"]
+}
+
+struct NoLedger;
+
+impl Ledger for NoLedger {
+    fn get(&self, _: &LedgerKey) -> Option<String> {
+        None
+    }
+}
+
+fn courier() -> LimeCourier {
+    LimeCourier::new("vysota-north", BootId(Uuid::from_u128(7)), jiff::tz::TimeZone::get("Asia/Yekaterinburg").unwrap())
+}
+
+fn job(number: u64, medium: Medium) -> Job {
+    let stamp = Stamp { boot: BootId(Uuid::from_u128(7)), boot_ms: 5, wall_ms: WALL_MS, sync: Sync::Synced };
+    let pass = Pass {
+        id: Uuid::from_u128((7 << 76) | u128::from(number)),
+        number,
+        gate: GateId::from("n1"),
+        service_point: ServicePointId::from("sp-4"),
+        direction: Direction::In,
+        medium,
+        device: None,
+        passage: PassageState::Unknown,
+        stamp,
+        device_ms: None,
+        test: false,
+    };
+    let order = pass.medium.order_key();
+    Job { seq: number, key: pass.id, order, work: Work::WriteOff { pass, occurred: Moment::exact(WALL_MS) }, doubt: None, attempts: 0 }
+}
+
+fn card(value: &str) -> Medium {
+    Medium { kind: MediumKind::CardUid, value: Personal::new(value), raw: None, format: "test".into() }
+}
+
+/// Jobs of every kind that the domain can express.
+fn assorted() -> Vec<Job> {
+    let kinds = [MediumKind::CardUid, MediumKind::Qr, MediumKind::Barcode, MediumKind::Pin, MediumKind::TicketNo];
+    let passages = [PassageState::Passed, PassageState::NotPassed, PassageState::Unknown];
+    let qualities = [Quality::Exact, Quality::Corrected, Quality::Bounded];
+    let mut jobs = Vec::new();
+    for (at, kind) in kinds.into_iter().enumerate() {
+        for (passage, quality) in passages.into_iter().zip(qualities) {
+            let number = jobs.len() as u64 + 1;
+            let raw = at.is_multiple_of(2).then(|| Personal::new("Mifare[AC11A1A3] \"1\"\\\u{1}"));
+            let mut job = job(number, Medium { kind, value: Personal::new(format!("AC11A1A{at}")), raw, format: "x".into() });
+            if let Work::WriteOff { pass, occurred } = &mut job.work {
+                pass.passage = passage;
+                pass.direction = if number.is_multiple_of(2) { Direction::Out } else { Direction::In };
+                pass.test = number == 3;
+                occurred.quality = quality;
+                if quality == Quality::Bounded {
+                    (occurred.not_before_ms, occurred.not_after_ms) = (Some(-86_400_000), Some(WALL_MS));
+                }
+            }
+            jobs.push(job);
+        }
+    }
+    jobs
+}
+
+fn begin(jobs: Vec<Job>) -> (Box<dyn Conversation>, Request) {
+    let mut conversation = courier().begin(jobs, &NoLedger, WALL_MS);
+    let Step::Call(call) = conversation.next(None) else { panic!("no call") };
+    assert_eq!(call.effect, Effect::Repeatable);
+    (conversation, call.request)
+}
+
+fn body(request: &Request) -> Value {
+    serde_json::from_slice(request.body.as_ref().unwrap()).unwrap()
+}
+
+fn send(site: &mut Site, request: &Request, token: Option<&str>) -> Answer {
+    let mut plain = http::Request::builder().method(request.method.clone()).uri(format!("/gw/v1{}", request.path));
+    if let Some(token) = token {
+        plain = plain.header("authorization", format!("Bearer {token}"));
+    }
+    let outcome = site.call(Host::Lime, 0, WALL_MS, plain.body(request.body.clone().unwrap_or_default()).unwrap());
+    let (head, body) = outcome.response().unwrap().clone().into_parts();
+    Answer { status: head.status, headers: head.headers, body }
+}
+
+fn answer(status: u16, body: &Value) -> Answer {
+    Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body: Bytes::from(body.to_string()) }
+}
+
+/// What one result means for one pass.
+fn verdict(result: Value) -> Verdict {
+    let job = job(1, card("AC11A1A3"));
+    let mut result = result;
+    result["write_off_id"] = json!(job.key);
+    verdicts(vec![job], &answer(200, &json!({"results": [result]}))).remove(0)
+}
+
+fn verdicts(jobs: Vec<Job>, answer: &Answer) -> Vec<Verdict> {
+    let (mut conversation, _) = begin(jobs);
+    let Step::Done { verdicts, learned } = conversation.next(Some(answer)) else { panic!("not done") };
+    assert!(learned.is_empty());
+    verdicts.into_iter().map(|(_, verdict)| verdict).collect()
+}
+
+fn write_off(verdict: Verdict) -> WriteOff {
+    match verdict {
+        Verdict::Confirmed(Confirmed::WriteOff(write_off)) => *write_off,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_reference_of_the_document_leads_somewhere_and_every_operation_can_fail() {
+    fn walk(value: &Value, root: &Value) {
+        match value {
+            Value::Object(map) => {
+                if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
+                    assert!(root.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+                }
+                map.values().for_each(|value| walk(value, root));
+            }
+            Value::Array(items) => items.iter().for_each(|value| walk(value, root)),
+            _ => {}
+        }
+    }
+    let document = document();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    walk(&document, &document);
+    let mut ids = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap().iter().filter(|(key, _)| *key != "parameters") {
+            assert!(operation["responses"]["default"].is_object(), "{method} {path} says nothing of failure");
+            assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}: operationId twice");
+        }
+    }
+    for schema in document["components"]["schemas"].as_object().unwrap().keys() {
+        validator(&json!({"$ref": format!("#/components/schemas/{schema}")}));
+    }
+}
+
+#[test]
+fn every_request_is_as_the_document_has_it() {
+    let document = document();
+    let (_, batch) = begin(assorted());
+    let id = ClientId::from("c-1");
+    for request in [batch, requests::client(&id), requests::transactions(&id, 10), requests::service_points(), requests::time()] {
+        let (template, operation) = operation(&document, &request);
+        assert_eq!(format!("{} {template}", request.method), request.label);
+        assert_eq!(operation["tags"], json!(["used"]), "{template}");
+        if request.method == Method::POST {
+            check(&operation["requestBody"]["content"]["application/json"]["schema"], &body(&request), request.label);
+        }
+    }
+}
+
+#[test]
+fn a_misspelt_field_would_be_seen() {
+    let schema = json!({"$ref": "#/components/schemas/WriteOffBatch"});
+    let (_, request) = begin(assorted());
+    let mut body = body(&request);
+    body["items"][0]["occured_at"] = json!("2026-05-01T12:00:00+05:00");
+    assert!(!validator(&schema).is_valid(&body));
+    body["items"][0].as_object_mut().unwrap().remove("occured_at");
+    assert!(validator(&schema).is_valid(&body));
+    body["items"][0]["occurred_at"] = json!("2026-05-01 12:00");
+    assert!(!validator(&schema).is_valid(&body));
+}
+
+#[test]
+fn every_answer_of_the_sandbox_is_as_the_document_has_it() {
+    let document = document();
+    let mut site = Site::new(3);
+    let token = site.lime.token().to_owned();
+    let known: Vec<Medium> = site
+        .lime
+        .media()
+        .into_iter()
+        .map(|medium| Medium {
+            kind: serde_json::from_value(json!(medium.kind)).unwrap(),
+            value: Personal::new(medium.value),
+            raw: None,
+            format: "x".into(),
+        })
+        .collect();
+    // One card until it is in debt, some others, and every kind of medium, most of which nobody knows.
+    let mut batch: Vec<Job> = (101..=220).map(|number| job(number, known[0].clone())).collect();
+    batch.extend((221..=260).map(|number| job(number, known[number as usize - 220].clone())));
+    batch.extend(assorted());
+    let (_, first) = begin(batch);
+    let mut odd = body(&first);
+    odd["items"][0]["service_point_id"] = json!("nowhere");
+    odd["items"][1]["medium"]["value"] = json!("other");
+    let odd = Request { body: Some(Bytes::from(odd.to_string())), ..first.clone() };
+    let empty = Request { body: Some(Bytes::from_static(b"{")), ..first.clone() };
+    let client = site.lime.media().into_iter().find_map(|medium| medium.client_id).unwrap();
+    let (client, nobody) = (ClientId(client), ClientId::from("nobody"));
+    let asked = [
+        first.clone(),
+        first,
+        odd,
+        empty,
+        requests::client(&client),
+        requests::transactions(&client, 10),
+        requests::client(&nobody),
+        requests::transactions(&nobody, 10),
+        requests::service_points(),
+        requests::time(),
+    ];
+    let mut seen = BTreeSet::new();
+    for request in &asked {
+        for token in [Some(token.as_str()), None] {
+            let answer = send(&mut site, request, token);
+            let (template, operation) = operation(&document, request);
+            let value = answer.json().unwrap();
+            check(answer_schema(&document, &operation, answer.status.as_u16()), &value, &format!("{template} {}", answer.status));
+            seen.extend(value["results"].as_array().into_iter().flatten().map(|result| result["status"].as_str().unwrap().to_owned()));
+        }
+    }
+    for status in ["applied", "applied_with_debt", "recorded", "duplicate", "rejected"] {
+        assert!(seen.contains(status), "no {status} among {seen:?}");
+    }
+}
+
+#[test]
+fn the_sandbox_and_the_reading_side_agree_on_clients_points_and_time() {
+    let mut site = Site::new(3);
+    let token = site.lime.token().to_owned();
+    let id = ClientId(site.lime.media().into_iter().find_map(|medium| medium.client_id).unwrap());
+    let client = parse::client(&send(&mut site, &requests::client(&id), Some(&token))).unwrap();
+    assert_eq!(client.id, id);
+    assert!(!client.first_name.is_empty() && client.category.is_some() && !client.cards.is_empty());
+    assert_eq!(parse::service_points(&send(&mut site, &requests::service_points(), Some(&token))).unwrap().len(), 9);
+    assert_eq!(parse::time(&send(&mut site, &requests::time(), Some(&token))).unwrap(), WALL_MS);
+    assert!(parse::transactions(&send(&mut site, &requests::transactions(&id, 10), Some(&token))).unwrap().is_empty());
+}
+
+#[test]
+fn a_pass_goes_out_with_its_own_time_in_the_venues_zone() {
+    let (_, request) = begin(assorted());
+    let body = body(&request);
+    assert_eq!(body["items"][0]["occurred_at"], "2026-05-01T12:00:00.400+05:00");
+    assert_eq!(body["items"][2]["occurred_not_before"], "1969-12-31T05:00:00.000+05:00");
+    let qualities: Vec<&str> = body["items"].as_array().unwrap()[..3].iter().map(|item| item["clock_quality"].as_str().unwrap()).collect();
+    assert_eq!(qualities, ["synced", "holdover", "unsynced"]);
+}
+
+#[test]
+fn each_status_means_what_the_contract_says() {
+    for (status, expected) in [
+        ("applied", WriteOffStatus::Applied),
+        ("applied_with_debt", WriteOffStatus::AppliedWithDebt),
+        ("recorded", WriteOffStatus::Recorded),
+        ("refused", WriteOffStatus::Refused),
+        ("duplicate", WriteOffStatus::Applied),
+    ] {
+        assert_eq!(write_off(verdict(json!({"status": status}))).status, expected, "{status}");
+    }
+    assert_eq!(write_off(verdict(json!({"status": "duplicate", "original_status": "recorded"}))).status, WriteOffStatus::Recorded);
+    let Verdict::Dead { reason, answer } = verdict(json!({"status": "rejected", "code": "id_conflict"})) else { panic!() };
+    assert_eq!(reason, "rejected/id_conflict");
+    assert!(answer.contains("id_conflict"));
+    let after = |verdict| match verdict {
+        Verdict::Retry { after, .. } => after,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(after(verdict(json!({"status": "retry", "retry_after_ms": 1_500}))), Some(Duration::from_millis(1_500)));
+    assert!(after(verdict(json!({"status": "retry"}))).is_some());
+    assert!(after(verdict(json!({"status": "under_review"}))).is_some(), "a status of a newer Lime");
+}
+
+#[test]
+fn what_was_charged_comes_along_and_odd_parts_of_it_cost_nothing_else() {
+    let full = write_off(verdict(json!({
+        "status": "applied", "code": "ok", "transaction_id": "tr-1", "received_at": "2026-05-01T12:00:01.000+05:00", "client_id": "c-1",
+        "right": {"id": "r-1", "kind": "deposit", "balance_after": -500}, "charge": {"quantity": 1, "amount": 50_000, "currency": "RUB", "title": "Разовый"},
+        "service_point_name": "Батуты, вход 4", "conflict_with": null, "message": null, "news": {}
+    })));
+    assert_eq!(full.charge.as_ref().unwrap().money.as_ref().unwrap().minor, 50_000);
+    assert_eq!(
+        (full.service_point_title.as_deref(), full.medium_masked.as_str(), full.received_ms),
+        (Some("Батуты, вход 4"), "••A1A3", Some(1_777_618_801_000))
+    );
+    let odd = write_off(verdict(json!({
+        "status": "applied", "code": 7, "transaction_id": {}, "received_at": 5, "client_id": [], "right": {"id": "r-1", "kind": "voucher"},
+        "charge": {"quantity": 1.5}, "conflict_with": "not a uuid", "service_point_name": 4
+    })));
+    assert_eq!((odd.transaction_id, odd.received_ms, odd.client_id, odd.conflict_with), (None, None, None, None));
+}
+
+#[test]
+fn a_pass_that_the_answer_does_not_name_stays_queued() {
+    let jobs = vec![job(1, card("A1")), job(2, card("A2")), job(3, card("A3"))];
+    let results =
+        json!({"results": [{"write_off_id": jobs[1].key, "status": "applied"}, {"write_off_id": Uuid::nil(), "status": "applied"}, 7, null]});
+    let found = verdicts(jobs, &answer(200, &results));
+    let done: Vec<bool> = found.iter().map(|verdict| matches!(verdict, Verdict::Confirmed(_))).collect();
+    assert_eq!(done, [false, true, false]);
+}
+
+#[test]
+fn only_a_contracts_own_refusal_of_a_single_pass_is_final() {
+    let error = |code: &str| json!({"error": {"code": code, "message": "x", "retryable": false}});
+    let one = || vec![job(1, card("A1"))];
+    let is_dead =
+        |jobs: Vec<Job>, status, body: &Value| verdicts(jobs, &answer(status, body)).iter().any(|verdict| matches!(verdict, Verdict::Dead { .. }));
+    assert!(is_dead(one(), 422, &error("malformed")));
+    assert!(is_dead(one(), 400, &error("malformed")));
+    assert!(!is_dead(vec![job(1, card("A1")), job(2, card("A2"))], 422, &error("malformed")), "a batch is split first");
+    for (status, body) in [
+        (404, error("not_found")),
+        (400, json!("<html>")),
+        (403, json!({})),
+        (409, error("in_progress")),
+        (429, json!({})),
+        (500, json!({})),
+        (200, json!([])),
+    ] {
+        assert!(!is_dead(one(), status, &body), "{status} {body}");
+    }
+}
+
+#[test]
+fn an_unknown_outcome_is_sent_again_with_the_same_ids() {
+    let (mut conversation, first) = begin(vec![job(1, card("A1"))]);
+    let (verdicts, _) = conversation.give_up(NoAnswer::Unknown);
+    assert!(matches!(&verdicts[..], [(1, Verdict::Retry { after: None, .. })]));
+    let (_, second) = begin(vec![job(1, card("A1"))]);
+    assert_eq!(body(&first)["items"], body(&second)["items"]);
+}
