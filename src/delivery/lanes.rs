@@ -79,6 +79,8 @@ pub struct Lanes {
     low: Seq,
     /// Above this, jobs are fresh.
     boundary: Seq,
+    /// Doubts of an earlier run, of jobs that are not in memory yet. A job may come by more than one way, so they wait here.
+    earlier: HashMap<Seq, Doubt>,
 }
 
 impl Lanes {
@@ -86,6 +88,12 @@ impl Lanes {
     #[must_use]
     pub fn new(head: Seq) -> Self {
         Self { boundary: head, ..Self::default() }
+    }
+
+    /// The same, and these jobs are in doubt, whenever and by whatever way they come into memory.
+    #[must_use]
+    pub fn with_doubts(head: Seq, earlier: HashMap<Seq, Doubt>) -> Self {
+        Self { earlier, ..Self::new(head) }
     }
 
     /// From where to load the backlog, and how many jobs there is room for; `None` when it is loaded.
@@ -111,6 +119,7 @@ impl Lanes {
         if self.slots.contains_key(&seq) {
             return;
         }
+        let doubt = self.earlier.remove(&seq).or(doubt);
         self.fresh += usize::from(lane == Lane::Fresh);
         self.doubtful += usize::from(doubt.is_some());
         self.slots.insert(seq, Slot { order, lane, due_ms: 0, attempts: 0, strikes: 0, doubt, penalty: false, under_way: false });
@@ -380,6 +389,18 @@ mod tests {
         lanes.remove(40);
         lanes.release(&first);
         assert_eq!(seqs(&lanes.take(0, Lane::Fresh, ALL, &mut |_, _| vec![60, 101])), [60, 101]);
+    }
+
+    #[test]
+    fn a_job_that_its_key_brings_along_keeps_the_doubt_of_the_earlier_run() {
+        let mut lanes = Lanes::with_doubts(9, HashMap::from([(5, super::super::doubt::of_earlier_run(1))]));
+        lanes.add(2, OrderKey(7), Lane::Backlog, None);
+        let first = lanes.take(0, Lane::Backlog, ALL, &mut |_, _| vec![2, 5]);
+        assert_eq!(seqs(&first), [2], "a job in doubt does not follow others");
+        lanes.remove(2);
+        lanes.release(&first);
+        assert!(lanes.take(0, Lane::Backlog, ALL, &mut none).iter().all(|one| one.seq == 5 && one.doubt.is_some()));
+        assert_eq!(lanes.doubtful(), 1);
     }
 
     #[test]

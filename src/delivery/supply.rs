@@ -12,7 +12,7 @@ use crate::flow::{CrmPolicy, job_at};
 use crate::journal::{Destination, Record, Store};
 
 use super::doubt;
-use super::job::{Doubt, Job, Work};
+use super::job::{Job, Work};
 use super::lanes::{Lanes, Taken};
 use super::remote::Lane;
 
@@ -31,7 +31,6 @@ pub(super) struct Supply {
     to: Destination,
     policy: CrmPolicy,
     tail: Seq,
-    doubts: HashMap<Seq, Doubt>,
     corrector: Corrector,
 }
 
@@ -57,7 +56,7 @@ impl Supply {
         }
         // Whatever is in the journal was before now: that bounds the facts of a boot that never synchronised.
         corrector.see(tail + 1, now);
-        (Self { store, to, policy, tail, doubts, corrector }, Lanes::new(tail))
+        (Self { store, to, policy, tail, corrector }, Lanes::with_doubts(tail, doubts))
     }
 
     /// Loads a piece of the backlog. True when there is more to load at once.
@@ -66,15 +65,11 @@ impl Supply {
         let boundary = lanes.boundary();
         let found: Vec<Seq> = self.store.pending(self.to, after, room.min(CHUNK)).into_iter().filter(|seq| *seq <= boundary).collect();
         for seq in &found {
-            let doubt = self.doubts.remove(seq);
             match self.order_of(*seq) {
-                Ok(Some(order)) => lanes.add(*seq, order, Lane::Backlog, doubt),
+                Ok(Some(order)) => lanes.add(*seq, order, Lane::Backlog, None),
                 Ok(None) => self.missing(*seq),
                 // The disk refuses for now: try again from here.
-                Err(()) => {
-                    self.doubts.extend(doubt.map(|doubt| (*seq, doubt)));
-                    return false;
-                }
+                Err(()) => return false,
             }
             lanes.loaded_to(*seq);
         }
