@@ -12,7 +12,7 @@ use crate::flow::{CrmPolicy, job_at};
 use crate::journal::{Destination, Record, Store};
 
 use super::doubt;
-use super::job::{Doubt, Job, Work};
+use super::job::{Job, Work};
 use super::lanes::{Lanes, Taken};
 use super::remote::Lane;
 
@@ -31,7 +31,6 @@ pub(super) struct Supply {
     to: Destination,
     policy: CrmPolicy,
     tail: Seq,
-    doubts: HashMap<Seq, Doubt>,
     corrector: Corrector,
 }
 
@@ -55,7 +54,7 @@ impl Supply {
         for anchor in store.anchors() {
             corrector.anchor(None, &anchor);
         }
-        (Self { store, to, policy, tail, doubts, corrector }, Lanes::new(tail))
+        (Self { store, to, policy, tail, corrector }, Lanes::new(tail, doubts))
     }
 
     /// Loads a piece of the backlog. True when there is more to load at once.
@@ -64,15 +63,11 @@ impl Supply {
         let boundary = lanes.boundary();
         let found: Vec<Seq> = self.store.pending(self.to, after, room.min(CHUNK)).into_iter().filter(|seq| *seq <= boundary).collect();
         for seq in &found {
-            let doubt = self.doubts.remove(seq);
             match self.order_of(*seq) {
-                Ok(Some(order)) => lanes.add(*seq, order, Lane::Backlog, doubt),
+                Ok(Some(order)) => lanes.add(*seq, order, Lane::Backlog),
                 Ok(None) => self.missing(*seq),
                 // The disk refuses for now: try again from here.
-                Err(()) => {
-                    self.doubts.extend(doubt.map(|doubt| (*seq, doubt)));
-                    return false;
-                }
+                Err(()) => return false,
             }
             lanes.loaded_to(*seq);
         }
@@ -101,7 +96,7 @@ impl Supply {
                 Record::Revived(decision) if decision.to == self.to => {
                     for job in &decision.jobs {
                         match self.order_of(*job) {
-                            Ok(Some(order)) => lanes.add(*job, order, Lane::Backlog, None),
+                            Ok(Some(order)) => lanes.add(*job, order, Lane::Backlog),
                             _ => self.missing(*job),
                         }
                     }
