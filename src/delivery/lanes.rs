@@ -75,25 +75,19 @@ pub struct Lanes {
     busy: HashSet<OrderKey>,
     fresh: usize,
     doubtful: usize,
+    /// What an earlier run left open, for jobs that are not in memory yet: whichever way they come in, they come in doubt.
+    doubts: HashMap<Seq, Doubt>,
     /// All waiting jobs up to here are in memory or done.
     low: Seq,
     /// Above this, jobs are fresh.
     boundary: Seq,
-    /// Doubts of an earlier run, of jobs that are not in memory yet. A job may come by more than one way, so they wait here.
-    earlier: HashMap<Seq, Doubt>,
 }
 
 impl Lanes {
-    /// Everything up to `head` is backlog.
+    /// Everything up to `head` is backlog; an earlier run left `doubts` open.
     #[must_use]
-    pub fn new(head: Seq) -> Self {
-        Self { boundary: head, ..Self::default() }
-    }
-
-    /// The same, and these jobs are in doubt, whenever and by whatever way they come into memory.
-    #[must_use]
-    pub fn with_doubts(head: Seq, earlier: HashMap<Seq, Doubt>) -> Self {
-        Self { earlier, ..Self::new(head) }
+    pub fn new(head: Seq, doubts: HashMap<Seq, Doubt>) -> Self {
+        Self { boundary: head, doubts, ..Self::default() }
     }
 
     /// From where to load the backlog, and how many jobs there is room for; `None` when it is loaded.
@@ -115,11 +109,11 @@ impl Lanes {
     }
 
     /// A job that waits. Known ones stay as they are.
-    pub fn add(&mut self, seq: Seq, order: OrderKey, lane: Lane, doubt: Option<Doubt>) {
+    pub fn add(&mut self, seq: Seq, order: OrderKey, lane: Lane) {
         if self.slots.contains_key(&seq) {
             return;
         }
-        let doubt = self.earlier.remove(&seq).or(doubt);
+        let doubt = self.doubts.remove(&seq);
         self.fresh += usize::from(lane == Lane::Fresh);
         self.doubtful += usize::from(doubt.is_some());
         self.slots.insert(seq, Slot { order, lane, due_ms: 0, attempts: 0, strikes: 0, doubt, penalty: false, under_way: false });
@@ -136,7 +130,7 @@ impl Lanes {
         } else if self.fresh >= FRESH {
             self.collapse(seq);
         } else {
-            self.add(seq, order, Lane::Fresh, None);
+            self.add(seq, order, Lane::Fresh);
         }
     }
 
@@ -218,7 +212,7 @@ impl Lanes {
 
     fn bring(&mut self, order: OrderKey, lane: Lane, found: Vec<Seq>) {
         for seq in found {
-            self.add(seq, order, lane, None);
+            self.add(seq, order, lane);
         }
     }
 
@@ -330,9 +324,9 @@ mod tests {
     /// Jobs 1.. with the given keys, all backlog and loaded.
     fn backlog(keys: &[u32]) -> Lanes {
         let head = keys.len() as Seq;
-        let mut lanes = Lanes::new(head);
+        let mut lanes = Lanes::new(head, HashMap::new());
         for (seq, key) in (1..).zip(keys) {
-            lanes.add(seq, OrderKey(*key), Lane::Backlog, None);
+            lanes.add(seq, OrderKey(*key), Lane::Backlog);
         }
         lanes.loaded_to(head);
         lanes
@@ -369,17 +363,32 @@ mod tests {
 
     #[test]
     fn a_job_in_doubt_goes_before_all_else_of_its_key() {
-        let mut lanes = Lanes::new(3);
-        lanes.add(1, OrderKey(7), Lane::Backlog, Some(super::super::doubt::of_earlier_run(1)));
-        lanes.add(2, OrderKey(7), Lane::Backlog, None);
+        let mut lanes = Lanes::new(3, HashMap::from([(1, super::super::doubt::of_earlier_run(1))]));
+        lanes.add(1, OrderKey(7), Lane::Backlog);
+        lanes.add(2, OrderKey(7), Lane::Backlog);
         lanes.loaded_to(3);
         assert_eq!(seqs(&lanes.take(0, Lane::Backlog, ALL, &mut none)), [1]);
         assert_eq!(lanes.doubtful(), 1);
     }
 
     #[test]
+    fn a_job_that_another_of_its_key_brings_along_keeps_its_doubt() {
+        let mut lanes = Lanes::new(100, HashMap::from([(40, super::super::doubt::of_earlier_run(1))]));
+        lanes.add(30, OrderKey(7), Lane::Backlog);
+        lanes.loaded_to(30);
+        let first = lanes.take(0, Lane::Backlog, ALL, &mut |_, _| vec![30, 40]);
+        assert_eq!(seqs(&first), [30], "what is in doubt is asked about first");
+        lanes.remove(30);
+        lanes.release(&first);
+        let second = lanes.take(0, Lane::Backlog, ALL, &mut |_, _| vec![40]);
+        assert!(second.is_empty() || second[0].doubt.is_some());
+        lanes.add(41, OrderKey(7), Lane::Backlog);
+        assert!(lanes.take(0, Lane::Backlog, ALL, &mut none).iter().chain(&second).any(|one| one.seq == 40 && one.doubt.is_some()));
+    }
+
+    #[test]
     fn a_fresh_pass_brings_its_own_cards_backlog_along() {
-        let mut lanes = Lanes::new(100);
+        let mut lanes = Lanes::new(100, HashMap::new());
         lanes.loaded_to(10);
         lanes.add_newest(101, OrderKey(7), true);
         let mut index =
@@ -389,18 +398,6 @@ mod tests {
         lanes.remove(40);
         lanes.release(&first);
         assert_eq!(seqs(&lanes.take(0, Lane::Fresh, ALL, &mut |_, _| vec![60, 101])), [60, 101]);
-    }
-
-    #[test]
-    fn a_job_that_its_key_brings_along_keeps_the_doubt_of_the_earlier_run() {
-        let mut lanes = Lanes::with_doubts(9, HashMap::from([(5, super::super::doubt::of_earlier_run(1))]));
-        lanes.add(2, OrderKey(7), Lane::Backlog, None);
-        let first = lanes.take(0, Lane::Backlog, ALL, &mut |_, _| vec![2, 5]);
-        assert_eq!(seqs(&first), [2], "a job in doubt does not follow others");
-        lanes.remove(2);
-        lanes.release(&first);
-        assert!(lanes.take(0, Lane::Backlog, ALL, &mut none).iter().all(|one| one.seq == 5 && one.doubt.is_some()));
-        assert_eq!(lanes.doubtful(), 1);
     }
 
     #[test]
@@ -426,7 +423,7 @@ mod tests {
 
     #[test]
     fn too_much_that_is_fresh_becomes_backlog_and_none_of_it_is_forgotten() {
-        let mut lanes = Lanes::new(0);
+        let mut lanes = Lanes::new(0, HashMap::new());
         let mut most = 0;
         for seq in 1..=20_000 {
             // Every seventh is the late echo of something old.
@@ -440,7 +437,7 @@ mod tests {
             if let Some((after, room)) = lanes.wants() {
                 let found: Vec<Seq> = left.range(after + 1..=lanes.boundary()).take(room.min(512)).copied().collect();
                 for seq in &found {
-                    lanes.add(*seq, OrderKey(u32::try_from(*seq).unwrap()), Lane::Backlog, None);
+                    lanes.add(*seq, OrderKey(u32::try_from(*seq).unwrap()), Lane::Backlog);
                 }
                 lanes.loaded_to(found.last().copied().unwrap_or(lanes.boundary()));
             }

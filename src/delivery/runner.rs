@@ -29,8 +29,8 @@ use super::supply::Supply;
 /// Conversations at once.
 const PARALLEL: usize = 8;
 
-/// Of these, kept free of backlog for what is fresh.
-const FRESH_RESERVE: usize = 3;
+/// Of these, kept free of backlog for what is fresh, which gets no more of them while a backlog drains.
+const FRESH_RESERVE: usize = 2;
 
 /// The runner looks around at least this often.
 const TICK_MS: u64 = 1_000;
@@ -205,7 +205,9 @@ impl Runner {
 
     fn take(&mut self, lane: Lane) -> Option<(Lane, Vec<Taken>)> {
         let backlog = self.under_way.values().filter(|(lane, _)| *lane == Lane::Backlog).count();
-        if lane == Lane::Backlog && backlog + FRESH_RESERVE >= PARALLEL {
+        let fresh = self.under_way.len() - backlog;
+        // While a backlog drains, fresh passes share a few conversations: what comes while these wait for their turns goes together in the next.
+        if lane == Lane::Backlog && backlog + FRESH_RESERVE >= PARALLEL || lane == Lane::Fresh && backlog > 0 && fresh >= FRESH_RESERVE {
             return None;
         }
         let courier = &self.parts.courier;

@@ -56,7 +56,7 @@ impl Supply {
         }
         // Whatever is in the journal was before now: that bounds the facts of a boot that never synchronised.
         corrector.see(tail + 1, now);
-        (Self { store, to, policy, tail, corrector }, Lanes::with_doubts(tail, doubts))
+        (Self { store, to, policy, tail, corrector }, Lanes::new(tail, doubts))
     }
 
     /// Loads a piece of the backlog. True when there is more to load at once.
@@ -66,7 +66,7 @@ impl Supply {
         let found: Vec<Seq> = self.store.pending(self.to, after, room.min(CHUNK)).into_iter().filter(|seq| *seq <= boundary).collect();
         for seq in &found {
             match self.order_of(*seq) {
-                Ok(Some(order)) => lanes.add(*seq, order, Lane::Backlog, None),
+                Ok(Some(order)) => lanes.add(*seq, order, Lane::Backlog),
                 Ok(None) => self.missing(*seq),
                 // The disk refuses for now: try again from here.
                 Err(()) => return false,
@@ -98,7 +98,7 @@ impl Supply {
                 Record::Revived(decision) if decision.to == self.to => {
                     for job in &decision.jobs {
                         match self.order_of(*job) {
-                            Ok(Some(order)) => lanes.add(*job, order, Lane::Backlog, None),
+                            Ok(Some(order)) => lanes.add(*job, order, Lane::Backlog),
                             _ => self.missing(*job),
                         }
                     }
