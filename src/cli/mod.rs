@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand, each with its arguments and a `run` that returns an [`Exit`].
 //!
 //! Tables and results go to standard output, notices and mistakes to standard error; `--json` prints one object with `"v": 1`. A new subcommand is a
-//! file here, a variant of [`Command`] and a line in [`main`].
+//! file here, a variant of `Command` and a line in [`main`].
 //!
 //! Never: a secret among the arguments; a panic because the reader of a pipe has left.
 

@@ -25,7 +25,7 @@ pub use time::{date_time, day_time, span};
 macro_rules! words {
     ($($name:ident: $ru:literal, $en:literal;)*) => {
         $(
-            #[doc = concat!("“", $en, "”")]
+            #[doc = concat!("```text\n", $en, "\n```")]
             pub const $name: $crate::words::Word = $crate::words::Word::new(stringify!($name), $ru, $en);
         )*
         /// All of this module's words.
