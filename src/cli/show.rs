@@ -48,11 +48,9 @@ pub(super) fn entry_json(entry: &Entry, cards: bool) -> Value {
 
 fn pass_json(pass: &Pass, cards: bool) -> Value {
     let mut value = json!({"kind": "pass", "pass": pass});
-    if !cards {
-        if let Some(medium) = value.pointer_mut("/pass/medium").and_then(Value::as_object_mut) {
-            medium.insert("value".to_owned(), json!(pass.medium.value.masked(4)));
-            medium.insert("raw".to_owned(), Value::Null);
-        }
+    if !cards && let Some(medium) = value.pointer_mut("/pass/medium").and_then(Value::as_object_mut) {
+        medium.insert("value".to_owned(), json!(pass.medium.value.masked(4)));
+        medium.insert("raw".to_owned(), Value::Null);
     }
     value
 }

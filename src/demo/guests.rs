@@ -118,10 +118,10 @@ impl Stream {
         while let Some((_, value)) = self.next().await {
             let presented = self.presented(&value);
             self.notes.open().made(self.gate, &presented);
-            if let Ok(written) = scanner.present(&value).await {
-                if written.answer == Some(Answer::Ack) {
-                    self.notes.open().acknowledged(self.gate, &presented);
-                }
+            if let Ok(written) = scanner.present(&value).await
+                && written.answer == Some(Answer::Ack)
+            {
+                self.notes.open().acknowledged(self.gate, &presented);
             }
         }
         scanner

@@ -51,7 +51,8 @@ impl Park {
         let crm = match self.crm {
             Host::Bitrix24 => {
                 self.venue.secret("crm", &some(&addresses.bitrix24_webhook));
-                "kind = \"bitrix24\"\nwebhook = { file = \"crm\" }\npasses = { record = \"both\", pipeline = \"Проходы\", stage = \"Прошёл\" }".to_owned()
+                "kind = \"bitrix24\"\nwebhook = { file = \"crm\" }\npasses = { record = \"both\", pipeline = \"Проходы\", stage = \"Прошёл\" }"
+                    .to_owned()
             }
             _ => {
                 self.venue.secret("crm", &some(&addresses.amocrm_token));

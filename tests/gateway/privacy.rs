@@ -85,7 +85,12 @@ fn people(state: &Value) -> Vec<String> {
             found.extend(contact[key].as_str().filter(|name| name.chars().count() > 3).map(str::to_owned));
         }
         let text = contact.to_string();
-        found.extend(text.match_indices("+7").filter_map(|(at, _)| text.get(at + 2..at + 12)).filter(|ten| ten.chars().all(|c| c.is_ascii_digit())).map(str::to_owned));
+        found.extend(
+            text.match_indices("+7")
+                .filter_map(|(at, _)| text.get(at + 2..at + 12))
+                .filter(|ten| ten.chars().all(|c| c.is_ascii_digit()))
+                .map(str::to_owned),
+        );
     }
     found
 }

@@ -132,7 +132,8 @@ fn a_validator_that_floods_loses_nothing_and_keeps_the_gateway_small() {
         .unwrap();
     let mut stdin = publisher.stdin.take().unwrap();
     for n in 0..MESSAGES {
-        writeln!(stdin, "{{\"v\":1,\"id\":\"f-{n}\",\"kind\":\"passed\",\"medium\":{{\"kind\":\"qr\",\"value\":\"FLOOD-{n}\"}},\"dir\":\"in\"}}").unwrap();
+        writeln!(stdin, "{{\"v\":1,\"id\":\"f-{n}\",\"kind\":\"passed\",\"medium\":{{\"kind\":\"qr\",\"value\":\"FLOOD-{n}\"}},\"dir\":\"in\"}}")
+            .unwrap();
     }
     drop(stdin);
     assert!(publisher.wait().unwrap().success());

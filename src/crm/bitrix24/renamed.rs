@@ -100,7 +100,9 @@ mod tests {
         }
     }
 
-    fn world(redirect: &'static str) -> (Renamed, Arc<Host>, Arc<Host>, Arc<Mutex<Vec<String>>>) {
+    type World = (Renamed, Arc<Host>, Arc<Host>, Arc<Mutex<Vec<String>>>);
+
+    fn world(redirect: &'static str) -> World {
         let (old, new) = (Arc::new(Host { redirect: Some(redirect), ..Host::default() }), Arc::new(Host::default()));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (to, heard) = (Arc::clone(&new), Arc::clone(&asked));
