@@ -17,6 +17,7 @@ mod rig;
 #[path = "../tests/delivery/store.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod store;
+#[allow(dead_code, reason = "shared by the benches")]
 mod table;
 
 use std::process::ExitCode;

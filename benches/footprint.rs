@@ -10,6 +10,7 @@ mod common;
 #[path = "../tests/gateway/park.rs"]
 #[allow(dead_code, reason = "shared with the tests of the gateway")]
 mod park;
+#[allow(dead_code, reason = "shared by the benches")]
 mod table;
 
 use std::os::unix::net::UnixDatagram;
