@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use limegate::clock::{Clock, SharedClock};
 use limegate::config::Delivery;
 use limegate::delivery::{Courier, Limit, Parts, Remote, Remotes, Runner};
@@ -309,7 +308,7 @@ impl Transport for SandboxLine {
                 match outcome.what {
                     What::Whole(response) => {
                         let (head, body) = response.into_parts();
-                        Ok(Answer { status: head.status, headers: head.headers, body: Bytes::from(body) })
+                        Ok(Answer { status: head.status, headers: head.headers, body })
                     }
                     What::Refused => Err(Failure::NotSent("refused".into())),
                     What::Cut { .. } | What::Reset => Err(Failure::Unknown("reset".into())),
