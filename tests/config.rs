@@ -36,7 +36,8 @@ impl Bench {
             ("empty", "", 0o400),
             ("lime-token", CANARY, 0o400),
             ("amocrm-token", CANARY, 0o400),
-            ("mqtt-password", CANARY, 0o400),
+            // As systemd names it when the whole folder is handed over.
+            ("secrets_mqtt-password", CANARY, 0o400),
             ("bitrix24-webhook", "https://akva.bitrix24.ru/rest/1/CANARY-SECRET/\n", 0o400),
         ] {
             let path = credentials.join(name);

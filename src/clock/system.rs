@@ -17,12 +17,13 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// Reads the kernel's boot id; where there is none, each start of the process counts as a boot of its own, which costs corrections across
-    /// restarts and nothing else.
+    /// Reads the kernel's boot id. The shipped unit hides that file (`ProcSubset=pid`) and hands the id over as `LIMEGATE_BOOT_ID` instead. Where there is
+    /// neither, each start of the process counts as a boot of its own, which costs corrections across restarts and nothing else.
     #[must_use]
     pub fn new() -> Self {
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .ok()
+            .or_else(|| std::env::var("LIMEGATE_BOOT_ID").ok())
             .and_then(|text| Uuid::parse_str(text.trim()).ok())
             .unwrap_or_else(Uuid::new_v4);
         Self { boot: BootId(boot), floor_ms: AtomicI64::new(built_ms()) }

@@ -14,6 +14,7 @@ mod gates;
 mod load;
 mod mask;
 mod ports;
+#[allow(rustdoc::bare_urls, reason = "its comments become the JSON Schema's plain descriptions")]
 mod raw;
 mod read;
 mod readers;

@@ -129,6 +129,9 @@ impl SecretSource {
         if name.is_absolute() {
             places.push(Located { path: name.clone(), by_systemd: environment.credentials.as_ref().is_some_and(|folder| name.starts_with(folder)) });
         } else {
+            if let Some(found) = environment.credentials.as_deref().and_then(|folder| of_whole_folder(folder, name)) {
+                return Ok(found);
+            }
             places.extend(environment.credentials.iter().map(|folder| Located { path: folder.join(name), by_systemd: true }));
             let beside = config_file.parent().unwrap_or(Path::new("")).join("secrets");
             places.push(Located { path: beside.join(name), by_systemd: false });
@@ -141,6 +144,12 @@ impl SecretSource {
             None => Err(SecretError::Missing { name: name.display().to_string(), places: places.into_iter().map(|place| place.path).collect() }),
         }
     }
+}
+
+/// systemd names the files of a folder that is handed over whole (`LoadCredential=secrets:...`) after it: `secrets_lime-token`.
+fn of_whole_folder(credentials: &Path, name: &Path) -> Option<Located> {
+    let path = credentials.join(format!("secrets_{}", name.to_str()?));
+    path.exists().then_some(Located { path, by_systemd: true })
 }
 
 /// A secret's file.

@@ -157,8 +157,6 @@ async fn fresh_passes_overtake_a_backlog_but_not_their_own_card() {
     }
     // They are from this morning.
     sleep(Duration::from_secs(3_600)).await;
-    rig.settings.crm_rate = 2.0;
-    rig.settings.crm_burst = 2;
     let running = rig.start();
     let mut waits = Vec::new();
     let (mut open, mut seen): (Vec<(String, u64)>, usize) = (Vec::new(), 0);

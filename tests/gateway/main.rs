@@ -1,5 +1,7 @@
 //! The real binary between real ports, a real broker and the sandbox.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a test that cannot go on must say so and end")]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -1,5 +1,6 @@
 //! A park for black-box tests: Lime and a CRM, two readers on ptys, a validator, and the gateway between them.
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -11,12 +12,28 @@ use tokio::runtime::Runtime;
 
 use crate::common::{Mosquitto, Venue, wait_for};
 
+/// A pty: the device's end, where the gateway finds the other, and that one held open so that nothing vanishes while the gateway is away.
+pub struct Line {
+    pub device: TTYPort,
+    port: String,
+    held: File,
+}
+
+impl Line {
+    fn new() -> Self {
+        let (device, other) = TTYPort::pair().expect("a pty");
+        let port = other.name().expect("the pty's name");
+        // A plain handle: the library's own would hold the lock that the gateway asks for.
+        let held = File::options().read(true).write(true).open(&port).expect("the pty's other end");
+        Self { device, port, held }
+    }
+}
+
 pub struct Park {
     pub venue: Venue,
     pub broker: Mosquitto,
-    /// The card reader's end, and the other, held open so that nothing vanishes.
-    pub reader: (TTYPort, TTYPort),
-    pub scanner: (TTYPort, TTYPort),
+    pub reader: Line,
+    pub scanner: Line,
     sandbox: Option<Running>,
     runtime: Runtime,
     pub crm: Host,
@@ -34,8 +51,8 @@ impl Park {
         let park = Self {
             venue: Venue::new(),
             broker: Mosquitto::start(),
-            reader: TTYPort::pair().expect("a pty"),
-            scanner: TTYPort::pair().expect("a pty"),
+            reader: Line::new(),
+            scanner: Line::new(),
             sandbox: Some(sandbox),
             runtime,
             crm,
@@ -60,8 +77,6 @@ impl Park {
                 format!("kind = \"amocrm\"\nurl = {url:?}\ntoken = {{ file = \"crm\" }}\npasses = {{ pipeline = \"Проходы\", stage = \"Прошёл\" }}")
             }
         };
-        // A held handle must not keep the gateway out.
-        let port = |pair: &(TTYPort, TTYPort)| pair.1.name().expect("the pty's name");
         self.venue.config(&format!(
             "[site]\nid = \"test-north\"\ntitle = \"Test\"\ntimezone = \"Europe/Moscow\"\nlanguage = \"en\"\n\
              [[gate]]\nid = \"n1\"\ntitle = \"Reader\"\nservice_point = \"sp-1\"\nreader = \"ironlogic-z2\"\nport = {:?}\n\
@@ -69,8 +84,8 @@ impl Park {
              [[gate]]\nid = \"v1\"\ntitle = \"Validator\"\nservice_point = \"sp-3\"\nreader = \"mqtt-json\"\ntopic = \"validators/v1/pass\"\n\
              [lime]\nurl = {:?}\ntoken = {{ file = \"lime-token\" }}\n[crm]\n{crm}\n\
              [mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n[delivery]\nsettle_window = \"1s\"\nbackoff_cap = \"2s\"\n{more}\n",
-            port(&self.reader),
-            port(&self.scanner),
+            self.reader.port,
+            self.scanner.port,
             some(&addresses.lime_url),
             self.broker.port,
         ));
@@ -116,9 +131,9 @@ impl Park {
     }
 
     /// A killed process leaves the ptys marked as taken; a restarted box would not.
-    pub fn forget_owners(&mut self) {
-        for pair in [&mut self.reader, &mut self.scanner] {
-            pair.1.set_exclusive(false).expect("TIOCNXCL");
+    pub fn forget_owners(&self) {
+        for line in [&self.reader, &self.scanner] {
+            rustix::termios::ioctl_tiocnxcl(&line.held).expect("TIOCNXCL");
         }
     }
 
@@ -127,17 +142,17 @@ impl Park {
         let family = sandbox::turnstile::Family::of_profile("ironlogic-z2").expect("the family");
         let mut telegram = family.telegram(uid).expect("a card");
         telegram.extend(family.removal().expect("a removal"));
-        self.reader.0.write_all(&telegram).expect("the pty takes it");
+        self.reader.device.write_all(&telegram).expect("the pty takes it");
     }
 
     /// Presents a code at the scanner; true when the gateway acknowledged within the time.
     pub fn code(&mut self, code: &str, within: Duration) -> bool {
-        self.scanner.0.set_timeout(Duration::from_millis(20)).expect("a timeout");
-        self.scanner.0.write_all(format!("{code}\r").as_bytes()).expect("the pty takes it");
+        self.scanner.device.set_timeout(Duration::from_millis(20)).expect("a timeout");
+        self.scanner.device.write_all(format!("{code}\r").as_bytes()).expect("the pty takes it");
         let mut acknowledged = false;
         wait_for(within, || {
             let mut byte = [0];
-            acknowledged = matches!(self.scanner.0.read(&mut byte), Ok(1)) && byte == [0x06];
+            acknowledged = matches!(self.scanner.device.read(&mut byte), Ok(1)) && byte == [0x06];
             acknowledged
         });
         acknowledged

@@ -101,8 +101,8 @@ fn garbage_between_passes_is_counted_and_costs_none_of_them() {
     park.open();
     let cards: Vec<String> = park.media("card_uid").into_iter().filter(|uid| uid.len() == 8).take(3).collect();
     for card in &cards {
-        park.reader.0.write_all(&[0xff; 300]).unwrap();
-        park.reader.0.write_all(b"Mifare[ZZ] nonsense\r\n").unwrap();
+        park.reader.device.write_all(&[0xff; 300]).unwrap();
+        park.reader.device.write_all(b"Mifare[ZZ] nonsense\r\n").unwrap();
         park.card(card);
     }
     for text in ["", "{", "[]", "{\"v\":1}", "{\"v\":1,\"id\":\"x\",\"kind\":\"passed\",\"medium\":{\"kind\":\"soul\",\"value\":\"1\"}}"] {
@@ -151,7 +151,7 @@ fn a_validator_that_floods_loses_nothing_and_keeps_the_gateway_small() {
 
 #[test]
 fn a_full_disk_refuses_passes_and_takes_them_again_when_there_is_room() {
-    let mut park = Park::with(Host::Amocrm, "[journal]\nsegment_bytes = \"1MiB\"\n");
+    let mut park = Park::with(Host::Amocrm, "[journal]\nsegment = \"64KiB\"\n");
     park.set_up_crm();
     let disk = park.venue.state_dir();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(&disk).status();
@@ -169,15 +169,12 @@ fn a_full_disk_refuses_passes_and_takes_them_again_when_there_is_room() {
     while file.write_all(&[0; 4096]).is_ok() {}
     drop(file);
     let mut taken = 1;
-    let refused = wait_for(LONG, || {
-        if park.code(&codes[taken % 150 + 1], Duration::from_millis(800)) {
-            taken += 1;
-            return false;
-        }
-        true
+    let noticed = wait_for(LONG, || {
+        taken += usize::from(park.code(&codes[taken % 150 + 1], Duration::from_secs(1)));
+        park.venue.status().is_some_and(|status| !status["journal"]["failing"].is_null())
     });
-    assert!(refused, "a full disk was never noticed");
-    park.venue.wait_status("the disk is said to fail", LONG, |status| !status["journal"]["failing"].is_null());
+    assert!(noticed, "a full disk was never noticed");
+    assert!(!park.code(&codes[155], Duration::from_secs(1)), "acknowledged without room");
     std::fs::remove_file(&filler).unwrap();
     assert!(wait_for(LONG, || park.code(&codes[160], Duration::from_secs(2))), "it does not recover");
     taken += 1;

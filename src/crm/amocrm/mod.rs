@@ -1,7 +1,7 @@
 //! amoCRM (Kommo), REST API v4: contacts and leads of guests' passes.
 //!
 //! What the API forces on us, and what this folder does about it: it has no idempotency key, so every lead carries the pass's id in a field and is
-//! looked for by it when an answer was lost ([`courier`]); a batch is refused as a whole, so bad items are taken out of it ([`write`]); an unknown id or
+//! looked for by it when an answer was lost ([`courier`]); a batch is refused as a whole, so bad items are taken out of it ([`mod@write`]); an unknown id or
 //! an empty list is 204 without a body ([`wire`]); a search hits any field, so every hit is verified ([`contact`]). Fields are addressed by id, found by
 //! our own codes ([`schema`]).
 //!

@@ -1,6 +1,6 @@
 //! The conversation about a batch of write-offs, from its first look into the ledger to the last verdict.
 //!
-//! 1. What the portal calls our fields and stages ([`schema`](super::schema)).
+//! 1. What the portal calls our fields and stages ([`super::schema`]).
 //! 2. Who the guests are there ([`contacts`](super::contacts)).
 //! 3. What became of writes in doubt ([`passes`](super::passes)).
 //! 4. The guests' cards.
