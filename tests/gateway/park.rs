@@ -48,15 +48,8 @@ impl Park {
     pub fn with(crm: Host, more: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let sandbox = runtime.block_on(server::serve(Options::default())).expect("the sandbox");
-        let park = Self {
-            venue: Venue::new(),
-            broker: Mosquitto::start(),
-            reader: Line::new(),
-            scanner: Line::new(),
-            sandbox: Some(sandbox),
-            runtime,
-            crm,
-        };
+        let park =
+            Self { venue: Venue::new(), broker: Mosquitto::start(), reader: Line::new(), scanner: Line::new(), sandbox: Some(sandbox), runtime, crm };
         park.configure(more);
         park
     }
@@ -155,6 +148,16 @@ impl Park {
             acknowledged = matches!(self.scanner.device.read(&mut byte), Ok(1)) && byte == [0x06];
             acknowledged
         });
+        acknowledged
+    }
+
+    /// Whether the scanner was sent an ACK that [`Park::code`] did not wait for. Takes whatever there is, so that no later code is taken for acknowledged by it.
+    pub fn late_acknowledgement(&mut self) -> bool {
+        self.scanner.device.set_timeout(Duration::from_millis(20)).expect("a timeout");
+        let (mut acknowledged, mut byte) = (false, [0]);
+        while matches!(self.scanner.device.read(&mut byte), Ok(1)) {
+            acknowledged |= byte == [0x06];
+        }
         acknowledged
     }
 
