@@ -218,7 +218,10 @@ fn every_request_is_as_the_document_has_it() {
     let document = document();
     let (_, batch) = begin(assorted());
     let id = ClientId::from("c-1");
-    for request in [batch, requests::client(&id), requests::transactions(&id, 10), requests::service_points(), requests::time()] {
+    let ids = [Uuid::from_u128(7 << 76)];
+    for request in
+        [batch, requests::client(&id), requests::transactions(&id, 10), requests::service_points(), requests::time(), requests::lookup(&ids)]
+    {
         let (template, operation) = operation(&document, &request);
         assert_eq!(format!("{} {template}", request.method), request.label);
         assert_eq!(operation["tags"], json!(["used"]), "{template}");
@@ -280,6 +283,8 @@ fn every_answer_of_the_sandbox_is_as_the_document_has_it() {
         requests::transactions(&nobody, 10),
         requests::service_points(),
         requests::time(),
+        requests::lookup(&[job(101, card("AC11A1A3")).key, Uuid::from_u128(1)]),
+        requests::lookup(&[]),
     ];
     let mut seen = BTreeSet::new();
     for request in &asked {
@@ -291,7 +296,7 @@ fn every_answer_of_the_sandbox_is_as_the_document_has_it() {
             seen.extend(value["results"].as_array().into_iter().flatten().map(|result| result["status"].as_str().unwrap().to_owned()));
         }
     }
-    for status in ["applied", "applied_with_debt", "recorded", "duplicate", "rejected"] {
+    for status in ["applied", "applied_with_debt", "recorded", "duplicate", "rejected", "unknown"] {
         assert!(seen.contains(status), "no {status} among {seen:?}");
     }
 }

@@ -1,9 +1,11 @@
-//! The CRM, in the business's words: what a contact's card shows ([`card`]), how it is put ([`texts`]), what has to be there ([`setup`]). Behind it one
+//! The CRM, in the business's words: what a contact's card shows ([`card`]), how it is put ([`texts`]), what has to be there ([`setup`]), and whether
+//! what was delivered is still there ([`audit`]). Behind it one
 //! folder per CRM: its wire shapes, its conversations, its setup.
 //!
 //! Never: a CRM's wire shape outside its folder; a word that people read outside [`texts`]; a clock or I/O in a conversation.
 
 pub mod amocrm;
+pub mod audit;
 pub mod bitrix24;
 pub mod card;
 pub mod login;

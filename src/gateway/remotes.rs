@@ -20,7 +20,7 @@ use crate::http::{Authorizer, Bearer, Client, Endpoint, SetupError as AddressErr
 use crate::lime::LimeCourier;
 
 /// Lime's contract names no limit; this keeps a drain from leaning on a small server.
-const LIME_RATE: f64 = 20.0;
+pub(super) const LIME_RATE: f64 = 20.0;
 const LIME_BURST: u32 = 40;
 
 /// Why something in the config cannot be set up.

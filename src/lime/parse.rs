@@ -153,6 +153,34 @@ pub fn time(answer: &Answer) -> Result<i64, ParseProblem> {
     millis(&wire.server_time).ok_or_else(|| ParseProblem::Unreadable("`server_time` is not RFC 3339 with an offset".to_owned()))
 }
 
+/// What Lime says of a write-off that was looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedUp {
+    /// The business key.
+    pub id: Uuid,
+    /// Lime has it, whatever it made of it.
+    pub known: bool,
+    /// The transaction, where there was one.
+    pub transaction: Option<String>,
+}
+
+/// The answer to [`super::requests::lookup`]; `None` when this Lime does not offer that call.
+///
+/// # Errors
+/// When there are no results in it.
+pub fn lookup(answer: &Answer) -> Result<Option<Vec<LookedUp>>, ParseProblem> {
+    // An adapter of before the call was added knows neither the path nor, at best, the method.
+    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
+        return Ok(None);
+    }
+    let wire: wire::Lookup = document(answer)?;
+    let read = |found: wire::LookedUp| {
+        let id = Uuid::parse_str(&found.write_off_id).ok()?;
+        Some(LookedUp { id, known: found.status != "unknown", transaction: found.transaction_id.map(|id| id.0) })
+    };
+    Ok(Some(wire.results.into_iter().filter_map(read).collect()))
+}
+
 /// Any answer's body as `T`, or what stands in the way.
 pub(super) fn document<T: DeserializeOwned>(answer: &Answer) -> Result<T, ParseProblem> {
     let status = answer.status.as_u16();

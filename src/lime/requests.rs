@@ -1,5 +1,9 @@
 //! Requests of the Lime gateway API, below its base (`https://lime.example/gw/v1`).
 
+use http::Method;
+use serde_json::json;
+use uuid::Uuid;
+
 use crate::domain::ClientId;
 use crate::http::Request;
 
@@ -25,6 +29,12 @@ pub fn service_points() -> Request {
 #[must_use]
 pub fn time() -> Request {
     Request::get("/time", "GET /time")
+}
+
+/// What became of write-offs, without changing anything: `POST /write-offs:lookup`, at most [`super::BATCH_LIMIT`] ids.
+#[must_use]
+pub fn lookup(ids: &[Uuid]) -> Request {
+    Request::json(Method::POST, "/write-offs:lookup", &json!({ "ids": ids }), "POST /write-offs:lookup")
 }
 
 /// Percent-encodes one path segment: an id is opaque, so it may hold anything.

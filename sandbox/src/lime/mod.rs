@@ -129,6 +129,11 @@ impl Lime {
                 Ok(body) => self.write_offs(wall_ms, &body, treat),
                 Err(message) => return errors::malformed(&message),
             },
+            (&Method::POST, ["write-offs:lookup"]) => match body(request).map(|body| self.looked_up(&body)) {
+                Ok(Some(answer)) => answer,
+                Ok(None) => return errors::malformed("ids must be a list of 1 to 200 texts"),
+                Err(message) => return errors::malformed(&message),
+            },
             (&Method::GET, ["clients", id]) => match self.client(id) {
                 Some(client) => client,
                 None => return errors::not_found("client"),
@@ -154,7 +159,12 @@ impl Lime {
                 }
                 Err(message) => return errors::malformed(&message),
             },
-            (_, ["write-offs:batch" | "heartbeats" | "service-points" | "time"] | ["clients", _] | ["clients", _, "transactions"]) => {
+            (
+                _,
+                ["write-offs:batch" | "write-offs:lookup" | "heartbeats" | "service-points" | "time"]
+                | ["clients", _]
+                | ["clients", _, "transactions"],
+            ) => {
                 return errors::method_not_allowed();
             }
             _ => return errors::no_such_path(),

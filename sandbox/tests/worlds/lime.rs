@@ -67,6 +67,30 @@ fn a_resent_id_is_answered_duplicate_with_the_stored_result_and_charged_once() {
 }
 
 #[test]
+fn looking_up_tells_what_became_of_each_id_and_changes_nothing() {
+    let mut bench = lime();
+    let (uid, _) = card(&bench);
+    let mut exit = item(2, "card_uid", &uid);
+    exit["direction"] = json!("out");
+    let first = write_off(&mut bench, &[item(1, "card_uid", &uid), exit]);
+    let before = bench.site.state(Host::Lime)["write_offs"].clone();
+    let reply = bench.post("/gw/v1/write-offs:lookup", &json!({"ids": [uuid(1), uuid(2), uuid(3)]}));
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert!(reply.json["server_time"].is_string());
+    let results = reply.json["results"].as_array().unwrap();
+    let statuses: Vec<_> = results.iter().map(|result| result["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["applied", "recorded", "unknown"]);
+    assert_eq!((&results[0]["transaction_id"], &results[0]["write_off_id"]), (&first[0]["transaction_id"], &json!(uuid(1))));
+    assert_eq!(bench.site.state(Host::Lime)["write_offs"], before);
+    assert!(bench.site.lime.forget_write_off(&uuid(1)) && !bench.site.lime.forget_write_off(&uuid(3)));
+    assert_eq!(bench.post("/gw/v1/write-offs:lookup", &json!({"ids": [uuid(1)]})).json["results"][0]["status"], "unknown");
+    let too_many: Vec<String> = (1..=201).map(uuid).collect();
+    for ids in [json!([]), json!([7]), json!(too_many), Value::Null] {
+        assert_eq!(bench.post("/gw/v1/write-offs:lookup", &json!({"ids": ids})).status, 400);
+    }
+}
+
+#[test]
 fn an_id_used_for_another_medium_is_rejected_and_changes_nothing() {
     let mut bench = lime();
     let (uid, _) = card(&bench);
