@@ -1,5 +1,5 @@
 # What a developer runs. `make test` is all of it in its quick form; `make campaign NAME=...` the long forms.
-.PHONY: test lint bench campaign cross check-unit check-tree
+.PHONY: test lint bench campaign fuzz cross check-unit check-tree
 
 test:
 	tools/setup-tests
@@ -27,6 +27,10 @@ cross:
 bench:
 	tools/bench
 
-# make campaign NAME=power-cut|damage|disk-full|ext4|kill|delivery [TRIALS=n] [SEED=n]
+# The long form of a promise; without a NAME it lists them: make campaign NAME=power-cut [TRIALS=n] [SEED=n]
 campaign:
 	tools/campaign "$(NAME)" "$(TRIALS)" "$(SEED)"
+
+# Every fuzz target for so many seconds: make fuzz [SECONDS=60]
+fuzz:
+	tools/fuzz $(SECONDS)

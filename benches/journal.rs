@@ -4,10 +4,13 @@
 //! real disk, for a folder in memory has no sync to measure. Bytes to the device are what the journal hands to the disk seam, in whole blocks;
 //! `/proc/self/io` is shown beside it.
 
+mod table;
+
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,6 +19,7 @@ use limegate::clock::{Clock, ManualClock, SystemClock};
 use limegate::domain::{BootId, Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, ServicePointId, Stamp, Sync};
 use limegate::journal::disk::{Access, DiskFile, Hold, LockError};
 use limegate::journal::{Destination, Disk, HostDisk, Journal, Options, Record, Store};
+use table::{Promised, Table};
 
 const ALONE: u64 = 4_000;
 const WRITERS: u64 = 64;
@@ -184,15 +188,11 @@ fn written_by_process() -> u64 {
     text.lines().find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok()).unwrap_or(0)
 }
 
-fn row(what: &str, figure: String, wanted: &str) {
-    println!("| {what:<58} | {figure:>14} | {wanted:<10} |");
-}
-
 fn per_second(times: u64, took: Duration) -> f64 {
     times as f64 / took.as_secs_f64()
 }
 
-fn accepting(dir: &Path) -> Result<(), Failure> {
+fn accepting(table: &mut Table, dir: &Path) -> Result<(), Failure> {
     let disk = Counting::default();
     let journal = Journal::open(Arc::new(disk.clone()), options(&dir.join("accepting")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -246,14 +246,15 @@ fn accepting(dir: &Path) -> Result<(), Failure> {
     })?;
     let hundred = disk.written.load(Ordering::Relaxed) - before;
     let (single, together) = (per_second(ALONE, one), per_second(WRITERS * EACH, many));
-    row("one writer / append + fdatasync of the same bytes", format!("{:.2}", grown.as_secs_f64() / one.as_secs_f64()), ">= 0.75");
-    row("one writer / overwriting + fdatasync (a remark)", format!("{:.2}", fixed.as_secs_f64() / one.as_secs_f64()), "");
-    row("64 writers / one writer", format!("{:.1}", together / single), ">= 20");
-    row("one writer, passes a second (a remark)", format!("{single:.0}"), "");
-    row("64 writers, passes a second (a remark)", format!("{together:.0}"), "");
-    row("bytes to the device a pass, alone", format!("{}", alone / ALONE), "<= 8192");
-    row("bytes to the device a pass, 100 a commit", format!("{}", hundred / (hundreds * 100)), "<= 600");
-    row("64 writers, by /proc/self/io (a remark)", format!("{}", process / (WRITERS * EACH)), "");
+    let times = |took: Duration| took.as_secs_f64() / one.as_secs_f64();
+    table.row("one writer / append + fdatasync of the same bytes", times(grown), 2, Promised::AtLeast(0.75));
+    table.row("one writer / overwriting + fdatasync (a remark)", times(fixed), 2, Promised::Nothing);
+    table.row("64 writers / one writer", together / single, 1, Promised::AtLeast(20.0));
+    table.row("one writer, passes a second (a remark)", single, 0, Promised::Nothing);
+    table.row("64 writers, passes a second (a remark)", together, 0, Promised::Nothing);
+    table.row("bytes to the device a pass, alone", (alone / ALONE) as f64, 0, Promised::AtMost(8_192.0));
+    table.row("bytes to the device a pass, 100 a commit", (hundred / (hundreds * 100)) as f64, 0, Promised::AtMost(600.0));
+    table.row("64 writers, bytes a pass by /proc/self/io (a remark)", (process / (WRITERS * EACH)) as f64, 0, Promised::Nothing);
     journal.close();
     Ok(())
 }
@@ -341,7 +342,7 @@ fn again(mode: &str, dir: &Path, count: u64) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&out.stdout).trim().to_owned())
 }
 
-fn backlog(dir: &Path, count: u64) -> Result<(), Failure> {
+fn backlog(table: &mut Table, dir: &Path, count: u64) -> Result<(), Failure> {
     let dir = dir.join("backlog");
     again("fill", &dir, count)?;
     let size = disk_use(&dir);
@@ -357,19 +358,20 @@ fn backlog(dir: &Path, count: u64) -> Result<(), Failure> {
         }
     }
     let ratio = size as f64 / payload(count)? as f64;
-    row(&format!("{count} pending: disk / payload, index and reserve too"), format!("{ratio:.2}"), "<= 1.5");
-    row("  until a pass is taken again, ms", format!("{:.1}", worst[0] as f64 / 1e3), "<= 2000");
-    row("  until the index is there, ms", format!("{:.1}", worst[1] as f64 / 1e3), "<= 2000");
-    row("  until the index is there, sled deleted, ms", format!("{:.1}", lost[1] as f64 / 1e3), "");
-    row("  the 100 oldest jobs read, ms (a remark)", format!("{:.1}", worst[2] as f64 / 1e3), "");
-    row("  a guest's queue found, ms (a remark)", format!("{:.1}", worst[3] as f64 / 1e3), "");
-    row("  RSS at its highest, MB", format!("{:.1}", worst[5] as f64 / 1e3), "<= 64");
-    row("  RSS at its highest, sled deleted, MB", format!("{:.1}", lost[5] as f64 / 1e3), "<= 64");
+    let ms = |micros: u64| micros as f64 / 1e3;
+    table.row(&format!("{count} pending: disk / payload, index and reserve too"), ratio, 2, Promised::AtMost(1.5));
+    table.row("  until a pass is taken again, ms", ms(worst[0]), 1, Promised::AtMost(2_000.0));
+    table.row("  until the index is there, ms", ms(worst[1]), 1, Promised::AtMost(2_000.0));
+    table.row("  until the index is there, sled deleted, ms (a remark)", ms(lost[1]), 1, Promised::Nothing);
+    table.row("  the 100 oldest jobs read, ms (a remark)", ms(worst[2]), 1, Promised::Nothing);
+    table.row("  a guest's queue found, ms (a remark)", ms(worst[3]), 1, Promised::Nothing);
+    table.row("  RSS at its highest, MB", ms(worst[5]), 1, Promised::AtMost(64.0));
+    table.row("  RSS at its highest, sled deleted, MB", ms(lost[5]), 1, Promised::AtMost(64.0));
     Ok(())
 }
 
 /// An hour in which nothing happens, on a clock that is set by hand.
-fn idle(dir: &Path) -> Result<(), Failure> {
+fn idle(table: &mut Table, dir: &Path) -> Result<(), Failure> {
     let disk = Counting::default();
     let clock = Arc::new(ManualClock::at(SystemClock::new().stamp()));
     let journal = Journal::open(Arc::new(disk.clone()), Options { inline: true, clock: Arc::clone(&clock) as _, ..options(&dir.join("idle")) })?;
@@ -380,26 +382,27 @@ fn idle(dir: &Path) -> Result<(), Failure> {
         clock.advance_ms(5_000);
         journal.keep_house();
     }
-    row("bytes to the device in an idle hour, by /proc/self/io", format!("{}", written_by_process() - before), "<= 1 MB");
+    let written = (written_by_process() - before) as f64;
+    table.row("bytes to the device in an idle hour, by /proc/self/io", written, 0, Promised::AtMost(1e6));
     journal.close();
     Ok(())
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<ExitCode, Failure> {
     let args: Vec<String> = std::env::args().collect();
     if let [_, mode, dir, count] = args.as_slice() {
         match mode.as_str() {
-            "fill" => return fill(Path::new(dir), count.parse()?),
-            "reopen" => return reopen(Path::new(dir)),
+            "fill" => return fill(Path::new(dir), count.parse()?).map(|()| ExitCode::SUCCESS),
+            "reopen" => return reopen(Path::new(dir)).map(|()| ExitCode::SUCCESS),
             _ => {}
         }
     }
     let base = std::env::var_os("LIMEGATE_BENCH_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let dir = tempfile::Builder::new().prefix("journal-bench").tempdir_in(base)?;
     let count = std::env::var("PENDING").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
-    println!("| {:<58} | {:>14} | {:<10} |\n|{:-<60}|{:-<16}|{:-<12}|", "the journal", "figure", "promise", "", "", "");
-    accepting(dir.path())?;
-    idle(dir.path())?;
-    backlog(dir.path(), count)?;
-    Ok(())
+    let mut table = Table::new("benches/journal.rs");
+    accepting(&mut table, dir.path())?;
+    idle(&mut table, dir.path())?;
+    backlog(&mut table, dir.path(), count)?;
+    Ok(table.end())
 }

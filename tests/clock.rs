@@ -137,8 +137,13 @@ impl World {
     }
 }
 
+/// How many schedules: `LIMEGATE_TRIALS` for the long form, with `PROPTEST_RNG_SEED` to repeat one.
+fn cases() -> u32 {
+    std::env::var("LIMEGATE_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn every_fact_is_within_a_second_or_truly_bounded_and_none_changes_places(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A folder with a config, secrets and state, and the gateway that runs on it.
+/// A folder with a config, secrets and state, and the gateway that runs on it: cargo's build, or what `LIMEGATE_BIN` names.
 pub struct Venue {
     pub folder: tempfile::TempDir,
     gateway: Option<Child>,
@@ -42,7 +42,8 @@ impl Venue {
     }
 
     pub fn command(&self, verb: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_limegate"));
+        let built = std::env::var_os("LIMEGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_limegate").into());
+        let mut command = Command::new(built);
         command.args(verb).arg("--config").arg(self.config_file());
         command
     }

@@ -46,8 +46,8 @@ pub struct Rig {
 pub enum World {
     /// The one of these tests, which is worse than the real ones.
     Fake,
-    /// One of the sandbox's, with its courier and its authorisation.
-    Sandbox(sandbox::Host, Arc<dyn Courier>, Arc<dyn Authorizer>),
+    /// One of the sandbox's, with what its paths begin with, its courier and its authorisation.
+    Sandbox(sandbox::Host, String, Arc<dyn Courier>, Arc<dyn Authorizer>),
 }
 
 /// A gateway that runs.
@@ -177,9 +177,9 @@ impl Rig {
         Running { stop, tasks: tasks.into() }
     }
 
-    fn sandbox_line(&mut self, host: sandbox::Host, base: &'static str) -> Arc<SandboxLine> {
+    fn sandbox_line(&mut self, host: sandbox::Host, base: &str) -> Arc<SandboxLine> {
         let (site, clock, chance) = (self.site.clone(), self.clock.clone(), Mutex::new(self.chance.fork()));
-        Arc::new(SandboxLine { host, base, site, clock, latency_ms: self.latency_ms, chance })
+        Arc::new(SandboxLine { host, base: base.to_owned(), site, clock, latency_ms: self.latency_ms, chance })
     }
 
     fn lime_endpoint(&mut self) -> Endpoint {
@@ -195,7 +195,7 @@ impl Rig {
                 let line = FakeLine { crm, clock, latency_ms: self.latency_ms, chance };
                 (Endpoint::new(Arc::new(line), Arc::new(NoAuthorization)), Arc::new(FakeCourier { batch: 50 }))
             }
-            World::Sandbox(host, courier, authorizer) => (Endpoint::new(self.sandbox_line(host, ""), authorizer), courier),
+            World::Sandbox(host, base, courier, authorizer) => (Endpoint::new(self.sandbox_line(host, &base), authorizer), courier),
         }
     }
 
@@ -283,7 +283,7 @@ async fn wander(chance: &Mutex<fastrand::Rng>, latency_ms: u64) {
 /// One service of the sandbox, in-process.
 struct SandboxLine {
     host: sandbox::Host,
-    base: &'static str,
+    base: String,
     site: Arc<Mutex<Site>>,
     clock: Arc<VirtualClock>,
     latency_ms: u64,

@@ -12,7 +12,10 @@ use crate::gateway::{Gateway, TOPIC, TestIntake, config, reading};
 use crate::mosquitto::Mosquitto;
 use crate::until;
 
-const KILLS: usize = 20;
+/// Kills in a row: `LIMEGATE_KILLS=200` for the long form.
+fn kills() -> usize {
+    std::env::var("LIMEGATE_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}
 
 /// Publishes one message after the other until told to end, several at once; notes for each in which life of the broker it was said done.
 struct Speaker {
@@ -58,6 +61,7 @@ async fn assert_at_broker(broker: &Mosquitto, done: &BTreeSet<usize>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills_of_the_broker_lose_nothing() {
+    let kills = kills();
     let mut broker = Mosquitto::start().await;
     let intake = Arc::new(TestIntake::default());
     let gateway = Gateway::reading(&config(broker.port), &intake);
@@ -68,7 +72,7 @@ async fn twenty_kills_of_the_broker_lose_nothing() {
 
     let mut names = BTreeSet::new();
     let mut back = Vec::new();
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let round: Vec<String> = (0..10).map(|n| format!("{kill}-{n}")).collect();
         broker.publish(TOPIC, false, round.iter().map(|name| reading(name)).collect()).await;
         names.extend(round);
@@ -99,16 +103,16 @@ async fn twenty_kills_of_the_broker_lose_nothing() {
     }
     assert_at_broker(&broker, &speaker.done_in(speaker.life.load(Ordering::SeqCst))).await;
     assert_eq!(intake.stored().into_iter().collect::<BTreeSet<_>>(), names);
-    assert_eq!(gateway.hub.snapshot().mqtt.connects, KILLS as u64 + 1);
+    assert_eq!(gateway.hub.snapshot().mqtt.connects, kills as u64 + 1);
     back.sort();
     println!(
-        "{KILLS} kills, 0 of {} readings lost, {} repeated, {} publishes done; back after the broker: p50 {:?}, p95 {:?}, most {:?}",
+        "{kills} kills, 0 of {} readings lost, {} repeated, {} publishes done; back after the broker: p50 {:?}, p95 {:?}, most {:?}",
         names.len(),
         intake.repeated.load(Ordering::SeqCst),
         speaker.begun.load(Ordering::SeqCst),
-        back[KILLS / 2],
-        back[KILLS * 95 / 100 - 1],
-        back[KILLS - 1]
+        back[kills / 2],
+        back[(kills * 95 / 100).saturating_sub(1)],
+        back[kills - 1]
     );
     gateway.stop().await;
 }
