@@ -48,15 +48,8 @@ impl Park {
     pub fn with(crm: Host, more: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let sandbox = runtime.block_on(server::serve(Options::default())).expect("the sandbox");
-        let park = Self {
-            venue: Venue::new(),
-            broker: Mosquitto::start(),
-            reader: Line::new(),
-            scanner: Line::new(),
-            sandbox: Some(sandbox),
-            runtime,
-            crm,
-        };
+        let park =
+            Self { venue: Venue::new(), broker: Mosquitto::start(), reader: Line::new(), scanner: Line::new(), sandbox: Some(sandbox), runtime, crm };
         park.configure(more);
         park
     }
