@@ -212,7 +212,7 @@ fn many_clients_at_once_are_what_each_is_alone_and_an_adapter_may_lack_the_call(
         assert_eq!(item["client"], alone);
         assert_eq!(item["transactions"], bench.get(&format!("/gw/v1/clients/{id}/transactions?limit=1")).json["items"]);
     }
-    assert_eq!(items[0]["transactions"][0]["write_off_id"], uuid(2));
+    assert_eq!(items[0]["transactions"].as_array().unwrap().len(), 1, "as many as were asked for");
     let ids = |count: usize| json!({"ids": (1..=count).map(|number| format!("c-{number}")).collect::<Vec<_>>()});
     let statuses: Vec<u16> = [0, 100, 101].into_iter().map(|count| bench.post("/gw/v1/clients:batch", &ids(count)).status).collect();
     assert_eq!(statuses, [400, 200, 400]);
