@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::remotes::{LIME_RATE, SetupError, crm_endpoint, lime_endpoint};
+use super::remotes::{SetupError, crm_endpoint, lime_endpoint};
 use crate::books::{JobLine, JobState, Jobs};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, CrmKind};
@@ -20,7 +20,7 @@ use crate::crm::setup::{Manner, SetupError as Trouble, drive_in};
 use crate::crm::{amocrm, bitrix24};
 use crate::http::{Answer, Endpoint, Request};
 use crate::journal::Destination;
-use crate::lime::{BATCH_LIMIT, ParseProblem, parse, requests};
+use crate::lime::{self, BATCH_LIMIT, ParseProblem, parse, requests};
 
 /// Why a Lime of before the call was added cannot be asked.
 const NO_LOOKUP: &str = "the API lacks write-offs:lookup";
@@ -126,7 +126,7 @@ fn manner(rate: f64) -> Manner {
 }
 
 async fn ask_lime(endpoint: &Endpoint, keys: Vec<Uuid>) -> Side {
-    match drive_in(endpoint, &mut lookup(keys), manner(LIME_RATE)).await {
+    match drive_in(endpoint, &mut lookup(keys), manner(lime::RATE)).await {
         Ok(Ok(Some(findings))) => Side::of(&findings),
         Ok(Ok(None)) => Side { not_askable: Some(NO_LOOKUP.to_owned()), ..Side::default() },
         Ok(Err(problem)) => Side::failed(problem.to_string()),

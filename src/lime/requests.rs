@@ -7,6 +7,9 @@ use uuid::Uuid;
 use crate::domain::ClientId;
 use crate::http::Request;
 
+/// Most clients of one [`clients`].
+pub const CLIENTS_LIMIT: usize = 100;
+
 /// A client with children, cards and balances: `GET /clients/{id}`.
 #[must_use]
 pub fn client(id: &ClientId) -> Request {
@@ -17,6 +20,13 @@ pub fn client(id: &ClientId) -> Request {
 #[must_use]
 pub fn transactions(id: &ClientId, limit: usize) -> Request {
     Request::get(format!("/clients/{}/transactions?limit={limit}", segment(id.as_str())), "GET /clients/{id}/transactions")
+}
+
+/// Many clients, each with so many of their newest transactions: `POST /clients:batch`. At most [`CLIENTS_LIMIT`]; it changes nothing there.
+#[must_use]
+pub fn clients(ids: &[ClientId], transactions: usize) -> Request {
+    let ids: Vec<&str> = ids.iter().map(ClientId::as_str).collect();
+    Request::json(Method::POST, "/clients:batch", &json!({ "ids": ids, "transactions": transactions }), "POST /clients:batch")
 }
 
 /// The places where passes are taken: `GET /service-points`.

@@ -221,6 +221,32 @@ fn the_last_transactions_come_newest_first() {
 }
 
 #[test]
+fn many_clients_at_once_are_what_each_is_alone_and_an_adapter_may_lack_the_call() {
+    let mut bench = lime();
+    let (uid, client) = card(&bench);
+    write_off(&mut bench, &[item(1, "card_uid", &uid), item(2, "card_uid", &uid)]);
+    let asked = json!({"ids": [client, "nobody", "c-1"], "transactions": 1});
+    let items = bench.post("/gw/v1/clients:batch", &asked).json["items"].as_array().unwrap().clone();
+    assert_eq!(items.iter().map(|item| item["id"].as_str().unwrap()).collect::<Vec<_>>(), [client.as_str(), "nobody", "c-1"]);
+    assert_eq!((&items[1]["client"], &items[1]["transactions"]), (&Value::Null, &json!([])));
+    for item in [&items[0], &items[2]] {
+        let id = item["id"].as_str().unwrap();
+        let mut alone = bench.get(&format!("/gw/v1/clients/{id}")).json;
+        alone.as_object_mut().unwrap().remove("server_time");
+        assert_eq!(item["client"], alone);
+        assert_eq!(item["transactions"], bench.get(&format!("/gw/v1/clients/{id}/transactions?limit=1")).json["items"]);
+    }
+    assert_eq!(items[0]["transactions"].as_array().unwrap().len(), 1, "as many as were asked for");
+    let ids = |count: usize| json!({"ids": (1..=count).map(|number| format!("c-{number}")).collect::<Vec<_>>()});
+    let statuses: Vec<u16> = [0, 100, 101].into_iter().map(|count| bench.post("/gw/v1/clients:batch", &ids(count)).status).collect();
+    assert_eq!(statuses, [400, 200, 400]);
+    assert_eq!(bench.get("/gw/v1/clients:batch").status, 405);
+    assert!(bench.site.lime.switch("clients_batch", &json!(false)));
+    let lacking = bench.post("/gw/v1/clients:batch", &asked);
+    assert_eq!((lacking.status, lacking.json["error"]["code"].as_str()), (404, Some("not_found")));
+}
+
+#[test]
 fn seeds_repeat_and_cover_every_kind_of_medium() {
     let media = sandbox::Site::new(3).lime.media();
     assert_eq!(media, sandbox::Site::new(3).lime.media());
