@@ -44,6 +44,11 @@ fn trouble_at_lime(rig: &Rig, seed: u64) {
     }
 }
 
+/// Seconds that so many passes may take: the cards are the same however many there are, and each doubt holds its card for two settle windows.
+fn patience(passes: usize) -> u64 {
+    7_200 * (passes as u64).div_ceil(5_000)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pass_becomes_a_write_off_and_a_deal() {
     let mut rig = Rig::new(seed());
@@ -75,7 +80,7 @@ async fn campaign_passes_through_a_fifth_of_faults_and_restarts_are_neither_lost
             running = rig.start();
         }
     }
-    rig.drained(7_200).await;
+    rig.drained(patience(count)).await;
     rig.settled().await;
     running.stop().await;
     let (lime, crm, order) = (rig.lime_books(), rig.crm_books(), rig.inversions());
@@ -93,7 +98,7 @@ async fn campaign_a_commit_that_comes_late_is_found_and_not_repeated() {
         rig.pass().await;
         sleep(Duration::from_millis(100)).await;
     }
-    rig.drained(7_200).await;
+    rig.drained(patience(count)).await;
     rig.settled().await;
     running.stop().await;
     let (lost, doubled) = rig.crm_books();

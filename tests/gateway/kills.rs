@@ -28,6 +28,7 @@ fn an_acknowledged_pass_survives_kill_9() {
         park.venue.start();
         // Some are killed before the gates are open, most while passes come.
         let early = chance.u8(..10) == 0;
+        let mut last = None;
         if !early {
             park.wait_open();
             for _ in 0..chance.u8(1..4) {
@@ -37,12 +38,20 @@ fn an_acknowledged_pass_survives_kill_9() {
                 published.insert(id);
                 // The kill may come at any moment of the dialogue.
                 let patience = if chance.bool() { Duration::from_secs(5) } else { Duration::from_millis(chance.u64(..4)) };
+                last = Some(code.clone());
                 if park.code(&code, patience) {
                     acknowledged.insert(code);
+                } else {
+                    // An ACK that comes now is this code's; a further code would take it for its own.
+                    break;
                 }
             }
         }
         park.venue.kill();
+        // Said while nobody listened any more, and said all the same.
+        if park.late_acknowledgement() {
+            acknowledged.extend(last);
+        }
         park.forget_owners();
         assert!(kill < kills);
     }

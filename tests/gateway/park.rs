@@ -151,6 +151,16 @@ impl Park {
         acknowledged
     }
 
+    /// Whether the scanner was sent an ACK that [`Park::code`] did not wait for. Takes whatever there is, so that no later code is taken for acknowledged by it.
+    pub fn late_acknowledgement(&mut self) -> bool {
+        self.scanner.device.set_timeout(Duration::from_millis(20)).expect("a timeout");
+        let (mut acknowledged, mut byte) = (false, [0]);
+        while matches!(self.scanner.device.read(&mut byte), Ok(1)) {
+            acknowledged |= byte == [0x06];
+        }
+        acknowledged
+    }
+
     /// Publishes a pass at the validator's topic; returns when the broker has it.
     pub fn publish(&self, id: &str, kind: &str, value: &str) {
         let message = format!("{{\"v\":1,\"id\":{id:?},\"kind\":\"passed\",\"medium\":{{\"kind\":{kind:?},\"value\":{value:?}}},\"dir\":\"in\"}}");
