@@ -218,7 +218,16 @@ fn every_request_is_as_the_document_has_it() {
     let document = document();
     let (_, batch) = begin(assorted());
     let id = ClientId::from("c-1");
-    for request in [batch, requests::client(&id), requests::transactions(&id, 10), requests::service_points(), requests::time()] {
+    let ids = [Uuid::from_u128(7 << 76)];
+    for request in [
+        batch,
+        requests::client(&id),
+        requests::transactions(&id, 10),
+        requests::clients(&[id.clone(), ClientId::from("c-2")], 10),
+        requests::service_points(),
+        requests::time(),
+        requests::lookup(&ids),
+    ] {
         let (template, operation) = operation(&document, &request);
         assert_eq!(format!("{} {template}", request.method), request.label);
         assert_eq!(operation["tags"], json!(["used"]), "{template}");
@@ -278,8 +287,12 @@ fn every_answer_of_the_sandbox_is_as_the_document_has_it() {
         requests::transactions(&client, 10),
         requests::client(&nobody),
         requests::transactions(&nobody, 10),
+        requests::clients(&[client, nobody], 10),
+        requests::clients(&[], 10),
         requests::service_points(),
         requests::time(),
+        requests::lookup(&[job(101, card("AC11A1A3")).key, Uuid::from_u128(1)]),
+        requests::lookup(&[]),
     ];
     let mut seen = BTreeSet::new();
     for request in &asked {
@@ -291,7 +304,7 @@ fn every_answer_of_the_sandbox_is_as_the_document_has_it() {
             seen.extend(value["results"].as_array().into_iter().flatten().map(|result| result["status"].as_str().unwrap().to_owned()));
         }
     }
-    for status in ["applied", "applied_with_debt", "recorded", "duplicate", "rejected"] {
+    for status in ["applied", "applied_with_debt", "recorded", "duplicate", "rejected", "unknown"] {
         assert!(seen.contains(status), "no {status} among {seen:?}");
     }
 }
@@ -307,6 +320,26 @@ fn the_sandbox_and_the_reading_side_agree_on_clients_points_and_time() {
     assert_eq!(parse::service_points(&send(&mut site, &requests::service_points(), Some(&token))).unwrap().len(), 9);
     assert_eq!(parse::time(&send(&mut site, &requests::time(), Some(&token))).unwrap(), WALL_MS);
     assert!(parse::transactions(&send(&mut site, &requests::transactions(&id, 10), Some(&token))).unwrap().is_empty());
+}
+
+#[test]
+fn many_clients_at_once_are_told_as_each_alone() {
+    let mut site = Site::new(3);
+    let token = site.lime.token().to_owned();
+    let mut ids: Vec<ClientId> = site.lime.media().into_iter().filter_map(|medium| medium.client_id).map(ClientId).collect();
+    ids.dedup();
+    ids.truncate(99);
+    let (_, passes) = begin((1..=3).map(|number| job(number, card(&site.lime.media()[0].value))).collect());
+    send(&mut site, &passes, Some(&token));
+    ids.push(ClientId::from("nobody"));
+    let together = parse::clients(&send(&mut site, &requests::clients(&ids, 10), Some(&token))).unwrap();
+    assert_eq!(together.iter().map(|(id, _)| id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
+    assert!(together.iter().any(|(_, one)| one.as_ref().is_some_and(|(_, transactions)| transactions.len() == 3)));
+    for (id, one) in together {
+        let alone = parse::client(&send(&mut site, &requests::client(&id), Some(&token))).ok();
+        let transactions = parse::transactions(&send(&mut site, &requests::transactions(&id, 10), Some(&token))).ok();
+        assert_eq!(one, alone.zip(transactions));
+    }
 }
 
 #[test]

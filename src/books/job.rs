@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::{Pass, Seq, WriteOff};
+use crate::domain::{ClientId, Pass, Seq, WriteOff};
 use crate::flow::{CrmPolicy, job_at};
 use crate::journal::{Destination, Entry, Record};
 
@@ -46,6 +46,9 @@ pub struct JobLine {
     pub state: JobState,
     /// Its id at the destination, or the code of the refusal.
     pub note: Option<String>,
+    /// Whose pass it was, of a job for the CRM. For asking there; lists do not show it.
+    #[serde(skip)]
+    pub client: Option<ClientId>,
 }
 
 /// All jobs that a stretch of the log makes, with their states.
@@ -153,6 +156,7 @@ fn line_of_pass(seq: Seq, pass: &Pass) -> JobLine {
         medium: pass.medium.value.masked(4),
         state: JobState::Waiting,
         note: None,
+        client: None,
     }
 }
 
@@ -167,5 +171,6 @@ fn line_of_write_off(seq: Seq, to: Destination, write_off: &WriteOff, (number, w
         medium: write_off.medium_masked.clone(),
         state: JobState::Waiting,
         note: None,
+        client: write_off.client_id.clone(),
     }
 }

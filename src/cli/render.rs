@@ -1,8 +1,11 @@
 //! Tables and lines for people, as text: pure, so that the command line, a test and a page of documentation show the same.
 
+use uuid::Uuid;
+
 use crate::books::{DestinationSum, Sums};
+use crate::gateway::audit::{Audit, Side};
 use crate::status::{Code, DestinationState, GateState, Link, Problem, Snapshot, wall_text};
-use crate::words::{Language, Value, Word, cli as words, grouped, span};
+use crate::words::{Language, Value, Word, cli as words, grouped, journal, span};
 
 /// What `limegate status` shows. Lines are at most `width` characters as far as their content allows.
 #[must_use]
@@ -138,6 +141,36 @@ pub fn verify_line(sums: &Sums, crm: &str, language: Language) -> String {
     }
     let verdict = if sums.balances() { words::BALANCED } else { words::UNBALANCED };
     format!("{line}      {}", verdict.template(language))
+}
+
+/// What each destination says of delivered passes: a line each, with the first keys that are missing or doubled below it.
+#[must_use]
+pub fn remote_lines(audit: &Audit, crm: &str, language: Language) -> String {
+    let mut lines = side_lines(&audit.lime, "lime", language);
+    lines.extend(side_lines(&audit.crm, crm, language));
+    lines.join("\n")
+}
+
+/// Keys of one kind that a text lists.
+const KEYS_SHOWN: usize = 10;
+
+fn side_lines(side: &Side, to: &str, language: Language) -> Vec<String> {
+    if side.not_askable.is_some() {
+        return vec![journal::LIME_NOT_ASKABLE.text(language)];
+    }
+    if let Some(why) = &side.failed {
+        return vec![journal::REMOTE_FAILED.with("to", to).with("why", plain(why)).text(language)];
+    }
+    let count = |keys: &[Uuid]| keys.len() as u64;
+    let sums = journal::REMOTE.with("to", to).count("asked", side.asked).count("found", side.found);
+    let mut lines = vec![sums.count("missing", count(&side.missing)).count("doubled", count(&side.doubled)).text(language)];
+    for (word, keys) in [(journal::REMOTE_MISSING, &side.missing), (journal::REMOTE_DOUBLED, &side.doubled)] {
+        lines.extend(keys.iter().take(KEYS_SHOWN).map(|key| word.with("key", key.to_string()).text(language)));
+        if keys.len() > KEYS_SHOWN {
+            lines.push(journal::REMOTE_MORE.with("n", Value::Count(count(keys) - KEYS_SHOWN as u64)).text(language));
+        }
+    }
+    lines
 }
 
 fn header(titles: &[Word], language: Language) -> Vec<String> {

@@ -1,12 +1,20 @@
-//! `limegate verify`: the promise as sums, counted from the journal's log, whether the gateway runs or not.
+//! `limegate verify`: the promise as sums, counted from the journal's log, whether the gateway runs or not. With `--remote` the destinations are asked
+//! for each delivered pass, too.
+
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
 use super::journal::{self, Log};
-use super::{Exit, Global, check, notice, out, out_json, render};
+use super::{Exit, Global, block_on, check, notice, out, out_json, render};
 use crate::books::{Jobs, Sums};
-use crate::config::{Config, CrmKind};
+use crate::config::{Config, CrmKind, Language};
+use crate::gateway::audit::{Audit, AuditError, audit};
+use crate::words::journal as words;
+
+/// Between two signs of life while the destinations are asked.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// `limegate verify`
 #[derive(Debug, Args)]
@@ -14,6 +22,9 @@ pub struct VerifyArgs {
     /// Passes since then: `today`, `2h`, `3d`, `2026-11-22`, or RFC 3339. Default: all that the log holds.
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
+    /// Ask Lime and the CRM for each delivered pass, too. Takes its time: the CRM's limits hold.
+    #[arg(long)]
+    remote: bool,
 }
 
 pub(super) fn run(global: &Global, args: &VerifyArgs) -> Exit {
@@ -46,12 +57,57 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> Exit {
     let sums = Sums::of(&jobs, from);
     let crm = crm_name(&config);
     let balanced = sums.balances();
-    if global.json {
-        out_json(&json!({"v": 1, "sums": sums, "balances": balanced}));
-    } else {
+    if !global.json {
         out(&render::verify_line(&sums, crm, language));
     }
-    if balanced { Exit::Fine } else { Exit::Problems }
+    let remote = args.remote.then(|| block_on(ask(&config, &jobs, from, language)));
+    match remote.transpose() {
+        Ok(remote) => {
+            match &remote {
+                _ if global.json => out_json(&json(&sums, remote.as_ref())),
+                Some(audit) => out(&render::remote_lines(audit, crm, language)),
+                None => {}
+            }
+            match remote {
+                Some(audit) if balanced && audit.complete() && !audit.answered() => Exit::TryAgain,
+                Some(audit) if !audit.complete() => Exit::Problems,
+                _ if balanced => Exit::Fine,
+                _ => Exit::Problems,
+            }
+        }
+        Err(error) => {
+            if global.json {
+                out_json(&json(&sums, None));
+            }
+            notice(&error.to_string());
+            Exit::BadConfig
+        }
+    }
+}
+
+fn json(sums: &Sums, remote: Option<&Audit>) -> serde_json::Value {
+    let mut value = json!({"v": 1, "sums": sums, "balances": sums.balances()});
+    if let Some(audit) = remote {
+        value["remote"] = json!({"lime": audit.lime, "crm": audit.crm, "complete": audit.complete()});
+    }
+    value
+}
+
+/// Asks, and shows a sign of life on standard error meanwhile.
+async fn ask(config: &Config, jobs: &Jobs, from: u64, language: Language) -> Result<Audit, AuditError> {
+    let asking = audit(config, jobs, from);
+    tokio::pin!(asking);
+    let mut elapsed = Duration::ZERO;
+    loop {
+        match tokio::time::timeout(SIGN_OF_LIFE, &mut asking).await {
+            Ok(audit) => return audit,
+            Err(_) => {
+                elapsed += SIGN_OF_LIFE;
+                let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+                notice(&crate::words::Phrase::from(words::STILL_ASKING).span("t", ms).text(language));
+            }
+        }
+    }
 }
 
 /// Reads the log and folds every job.

@@ -117,13 +117,13 @@ impl Conversation for Talk {
 /// A setup as a script.
 pub type Errand = Script<Request, Answer, Result<Plan, SetupError>>;
 
-impl Dialogue for Errand {
-    fn next(&mut self, answer: Option<&Answer>) -> Ask {
+impl<T> Dialogue<T> for Script<Request, Answer, Result<T, SetupError>> {
+    fn next(&mut self, answer: Option<&Answer>) -> Ask<T> {
         match self.step(answer.cloned()) {
-            Ok(Ok(plan)) => Ask::Done(plan),
+            Ok(Ok(done)) => Ask::Done(done),
             Ok(Err(error)) => Ask::Failed(error),
             Err(Some(request)) => Ask::Call(request),
-            Err(None) => Ask::Failed(SetupError::Unreadable { request: "setup", what: "an answer" }),
+            Err(None) => Ask::Failed(SetupError::Unreadable { request: "a dialogue", what: "an answer" }),
         }
     }
 }

@@ -193,21 +193,21 @@ fn aligned(rows: &[[String; 6]]) -> String {
     out
 }
 
-/// What a dialogue wants next.
+/// What a dialogue wants next; `T` is what it brings in the end.
 #[derive(Debug)]
-pub enum Ask {
+pub enum Ask<T = Plan> {
     /// Send this, then call `next` with the answer.
     Call(Request),
     /// Finished.
-    Done(Plan),
+    Done(T),
     /// It cannot go on.
     Failed(SetupError),
 }
 
-/// A setup dialogue: pure.
-pub trait Dialogue: Send {
+/// A dialogue of a command with the CRM: pure. A setup brings a plan.
+pub trait Dialogue<T = Plan>: Send {
     /// The next step; `answer` is the answer to the last call, `None` at the beginning.
-    fn next(&mut self, answer: Option<&Answer>) -> Ask;
+    fn next(&mut self, answer: Option<&Answer>) -> Ask<T>;
 }
 
 /// Why a setup could not be planned or applied. What was created until then stays; the next run finds it.
@@ -256,25 +256,51 @@ pub enum SetupError {
 
 /// Between two requests of a setup: below every CRM's pace (Bitrix24: two a second).
 const GAP: Duration = Duration::from_millis(500);
-/// A CRM that asks for patience is given this much at most, this often.
+/// A remote that asks for patience is given this much at most, this often for one request.
 const PATIENCE: (Duration, u32) = (Duration::from_secs(60), 5);
+/// How often a read goes again whose answer was lost.
+const LOST: u32 = 2;
+
+/// How the requests of a dialogue are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// Between two requests.
+    pub gap: Duration,
+    /// No request changes anything: one whose answer was lost, or that the remote stumbled over, goes again.
+    pub reads_only: bool,
+}
 
 /// Does a dialogue's I/O. A request is repeated when the CRM asked for patience, and once after the authorisation was renewed; whatever else fails ends
 /// it, for a further run goes on from there.
 ///
 /// # Errors
 /// As the dialogue says, or when the CRM cannot be reached.
-pub async fn drive(endpoint: &Endpoint, dialogue: &mut dyn Dialogue) -> Result<Plan, SetupError> {
+pub async fn drive<T>(endpoint: &Endpoint, dialogue: &mut dyn Dialogue<T>) -> Result<T, SetupError> {
+    drive_in(endpoint, dialogue, Manner { gap: GAP, reads_only: false }).await
+}
+
+/// As [`drive`], in a manner of one's own.
+///
+/// # Errors
+/// As the dialogue says, or when the remote cannot be reached.
+pub async fn drive_in<T>(endpoint: &Endpoint, dialogue: &mut dyn Dialogue<T>, manner: Manner) -> Result<T, SetupError> {
     let mut step = dialogue.next(None);
-    let (mut slowed, mut renewed) = (0, false);
+    // Of the request that is under way.
+    let (mut slowed, mut lost, mut renewed) = (0, 0, false);
     loop {
         let request = match step {
-            Ask::Done(plan) => return Ok(plan),
+            Ask::Done(done) => return Ok(done),
             Ask::Failed(error) => return Err(error),
             Ask::Call(request) => request,
         };
         let answer = match endpoint.exchange(request.clone()).await {
             Ok(answer) => answer,
+            Err(_) if manner.reads_only && lost < LOST => {
+                lost += 1;
+                tokio::time::sleep(GAP * 4).await;
+                step = Ask::Call(request);
+                continue;
+            }
             Err(Failure::NotSent(why) | Failure::Unknown(why)) => return Err(SetupError::NotReached(why)),
         };
         if endpoint.standing(&answer) == Standing::Expired && !renewed {
@@ -286,13 +312,15 @@ pub async fn drive(endpoint: &Endpoint, dialogue: &mut dyn Dialogue) -> Result<P
             }
             continue;
         }
-        if matches!(answer.status.as_u16(), 429 | 503) && slowed < PATIENCE.1 {
+        let not_now = matches!(answer.status.as_u16(), 429 | 503) || (manner.reads_only && answer.status.is_server_error());
+        if not_now && slowed < PATIENCE.1 {
             slowed += 1;
             tokio::time::sleep(answer.retry_after().unwrap_or(GAP * 4).min(PATIENCE.0)).await;
             step = Ask::Call(request);
             continue;
         }
-        tokio::time::sleep(GAP).await;
+        (slowed, lost, renewed) = (0, 0, false);
+        tokio::time::sleep(manner.gap).await;
         step = dialogue.next(Some(&answer));
     }
 }

@@ -1,5 +1,7 @@
 //! The demo where standard output is no terminal: plain lines, and the words that both forms share.
 
+use crate::status::Link;
+
 use super::model::{DestinationRow, Model};
 
 /// `14:32:07` in the venue's zone.
@@ -15,6 +17,7 @@ pub fn clock_text(wall_ms: i64, zone: &jiff::tz::TimeZone) -> String {
 #[must_use]
 pub fn remaining_text(row: &DestinationRow) -> String {
     match row.remaining_s() {
+        _ if row.link == Link::Down => "waits for it to come back".to_owned(),
         Some(seconds) => format!("{:.0}/s, {seconds:.0} s left", row.rate),
         None => "waiting".to_owned(),
     }

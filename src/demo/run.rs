@@ -182,6 +182,7 @@ impl Show {
         let scanner = tokio::spawn(scanner.at_scanner(parts.1));
         let validator = tokio::spawn(validator.at_validator(parts.2));
 
+        self.say(&format!("the gateway runs with {}", stage.config.display()));
         self.say("guests are coming");
         let end = self.begun + args.length;
         let (away_at, back_at) = (self.begun + args.length.mul_f64(0.35), self.begun + args.length.mul_f64(0.6));

@@ -3,6 +3,7 @@
 //! Starting waits neither for the network nor for the backlog. Stopping takes no more readings first, then lets delivery finish what is under way within its
 //! deadline, then closes the journal. Never: a task without an owner; a part that outlives the journal.
 
+pub mod audit;
 mod follow;
 mod keep;
 mod notify;

@@ -17,11 +17,7 @@ use crate::delivery::{Courier, Limit, Remote, Remotes};
 use crate::domain::Secret;
 use crate::http::tls::{self, TlsError};
 use crate::http::{Authorizer, Bearer, Client, Endpoint, SetupError as AddressError, Transport};
-use crate::lime::LimeCourier;
-
-/// Lime's contract names no limit; this keeps a drain from leaning on a small server.
-const LIME_RATE: f64 = 20.0;
-const LIME_BURST: u32 = 40;
+use crate::lime::{self, LimeCourier};
 
 /// Why something in the config cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +47,7 @@ pub(super) struct Connected {
 pub(super) fn connect(config: &Config, clock: &SharedClock) -> Result<Connected, SetupError> {
     let backoff = (config.delivery.backoff_base, config.delivery.backoff_cap);
     let remote = |endpoint, rate, burst| remote(endpoint, (rate, burst), backoff, clock);
-    let lime = remote(lime_endpoint(config, clock)?, LIME_RATE, LIME_BURST);
+    let lime = remote(lime_endpoint(config, clock)?, lime::RATE, lime::BURST);
     let crm = remote(crm_endpoint(config, clock)?, config.delivery.crm_rate, config.delivery.crm_burst);
     let mqtt_password = config.mqtt.as_ref().and_then(|mqtt| mqtt.password.as_ref()).map(|secret| secret.load(&config.file)).transpose()?;
     let zone = config.site.timezone.clone();

@@ -11,3 +11,10 @@ mod wire;
 
 pub use courier::{BATCH_LIMIT, LimeCourier};
 pub use parse::ParseProblem;
+
+/// Requests a second that Lime is sent at most. The contract promises this figure and [`BURST`]; a drain needs far fewer, for passes and guests go many to a
+/// request, and a small server beside the cash desks is not leant on.
+pub const RATE: f64 = 20.0;
+
+/// Requests that Lime is sent at once at most, when the box is rested.
+pub const BURST: u32 = 40;

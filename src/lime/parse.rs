@@ -78,12 +78,15 @@ pub struct ServicePoint {
 /// # Errors
 /// When there is no client in it.
 pub fn client(answer: &Answer) -> Result<Client, ParseProblem> {
-    let wire: wire::Client = document(answer)?;
+    document(answer).map(client_of)
+}
+
+fn client_of(wire: wire::Client) -> Client {
     let balances = wire.balances.map_or_else(Balances::default, |found| Balances {
         deposit: found.deposit.map(|amount| money(amount, found.currency)),
         bonus: found.bonus.map(|amount| minor(&amount)),
     });
-    Ok(Client {
+    Client {
         id: ClientId(wire.id.0),
         version: wire.version.unwrap_or(0),
         category: wire.category.map(|found| Category {
@@ -114,7 +117,7 @@ pub fn client(answer: &Answer) -> Result<Client, ParseProblem> {
                 birth_date: filled(found.birth_date),
             })
             .collect(),
-    })
+    }
 }
 
 /// The answer to [`super::requests::transactions`], newest first. An entry that cannot be read is left out.
@@ -122,9 +125,39 @@ pub fn client(answer: &Answer) -> Result<Client, ParseProblem> {
 /// # Errors
 /// When there is no list in it.
 pub fn transactions(answer: &Answer) -> Result<Vec<Transaction>, ParseProblem> {
-    let mut found: Vec<Transaction> = list(answer)?.into_iter().filter_map(transaction).collect();
+    Ok(newest_first(list(answer)?))
+}
+
+fn newest_first(items: Vec<serde_json::Value>) -> Vec<Transaction> {
+    let mut found: Vec<Transaction> = items.into_iter().filter_map(transaction).collect();
     found.sort_by_key(|one| std::cmp::Reverse(one.occurred_ms));
-    Ok(found)
+    found
+}
+
+/// One client of many, with their transactions, newest first; `None` where Lime does not know them.
+pub type Entry = (ClientId, Option<(Client, Vec<Transaction>)>);
+
+/// The answer to [`super::requests::clients`]. An entry that cannot be read, or is of another client than it says, is left out: it is not answered.
+///
+/// # Errors
+/// When there is no list in it.
+pub fn clients(answer: &Answer) -> Result<Vec<Entry>, ParseProblem> {
+    Ok(list(answer)?.into_iter().filter_map(entry).collect())
+}
+
+fn entry(value: serde_json::Value) -> Option<Entry> {
+    let serde_json::Value::Object(mut map) = value else { return None };
+    let id = ClientId(serde_json::from_value::<wire::Id>(map.remove("id")?).ok()?.0);
+    let found = match map.remove("client")? {
+        serde_json::Value::Null => None,
+        client => {
+            let client = client_of(serde_json::from_value(client).ok()?);
+            let serde_json::Value::Array(items) = map.remove("transactions")? else { return None };
+            (client.id == id).then_some(())?;
+            Some((client, newest_first(items)))
+        }
+    };
+    Some((id, found))
 }
 
 /// The answer to [`super::requests::service_points`].
@@ -151,6 +184,34 @@ pub fn service_points(answer: &Answer) -> Result<Vec<ServicePoint>, ParseProblem
 pub fn time(answer: &Answer) -> Result<i64, ParseProblem> {
     let wire: wire::Time = document(answer)?;
     millis(&wire.server_time).ok_or_else(|| ParseProblem::Unreadable("`server_time` is not RFC 3339 with an offset".to_owned()))
+}
+
+/// What Lime says of a write-off that was looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedUp {
+    /// The business key.
+    pub id: Uuid,
+    /// Lime has it, whatever it made of it.
+    pub known: bool,
+    /// The transaction, where there was one.
+    pub transaction: Option<String>,
+}
+
+/// The answer to [`super::requests::lookup`]; `None` when this Lime does not offer that call.
+///
+/// # Errors
+/// When there are no results in it.
+pub fn lookup(answer: &Answer) -> Result<Option<Vec<LookedUp>>, ParseProblem> {
+    // An adapter of before the call was added knows neither the path nor, at best, the method.
+    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) {
+        return Ok(None);
+    }
+    let wire: wire::Lookup = document(answer)?;
+    let read = |found: wire::LookedUp| {
+        let id = Uuid::parse_str(&found.write_off_id).ok()?;
+        Some(LookedUp { id, known: found.status != "unknown", transaction: found.transaction_id.map(|id| id.0) })
+    };
+    Ok(Some(wire.results.into_iter().filter_map(read).collect()))
 }
 
 /// Any answer's body as `T`, or what stands in the way.
@@ -284,6 +345,27 @@ mod tests {
         assert_eq!(found.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["7", "t1"]);
         assert_eq!(found[1].total, Some(Money { minor: 100_000, currency: "RUB".into() }));
         assert_eq!(found[0].occurred_ms - found[1].occurred_ms, 3_600_500);
+    }
+
+    #[test]
+    fn of_many_clients_those_that_can_be_read_are_and_nobody_is_not_the_same_as_not_answered() {
+        let found = clients(&answer(
+            200,
+            r#"{"items":[{"id":"c-1","client":{"id":"c-1","first_name":"Анна"},"transactions":[
+                {"id":"t1","type":"sale","occurred_at":"2026-05-01T12:00:00.000+05:00"},{"id":"t2","type":"sale","occurred_at":"2026-05-01T13:00:00.000+05:00"},7]},
+            {"id":"c-2","client":null,"transactions":[]},{"id":"c-3"},{"id":"c-4","client":{"id":"c-5"},"transactions":[]},
+            {"id":"c-6","client":{"id":"c-6"}},{"id":"c-7","client":{"id":[]},"transactions":[]},{"client":null},null,
+            {"id":8,"client":{"id":8},"transactions":[],"news":1}]}"#,
+        ))
+        .unwrap();
+        let read: Vec<_> = found
+            .iter()
+            .map(|(id, one)| (id.as_str(), one.as_ref().map(|(_, list)| list.iter().map(|one| one.id.as_str()).collect::<Vec<_>>())))
+            .collect();
+        assert_eq!(read, [("c-1", Some(vec!["t2", "t1"])), ("c-2", None), ("8", Some(vec![]))]);
+        for (status, body) in [(200, "{}"), (200, "<html>"), (200, r#"{"items":{}}"#), (404, "<html>")] {
+            assert_eq!(clients(&answer(status, body)).unwrap_err().code(), "lime/unreadable", "{status} {body}");
+        }
     }
 
     #[test]

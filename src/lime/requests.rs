@@ -1,7 +1,14 @@
 //! Requests of the Lime gateway API, below its base (`https://lime.example/gw/v1`).
 
+use http::Method;
+use serde_json::json;
+use uuid::Uuid;
+
 use crate::domain::ClientId;
 use crate::http::Request;
+
+/// Most clients of one [`clients`].
+pub const CLIENTS_LIMIT: usize = 100;
 
 /// A client with children, cards and balances: `GET /clients/{id}`.
 #[must_use]
@@ -15,6 +22,13 @@ pub fn transactions(id: &ClientId, limit: usize) -> Request {
     Request::get(format!("/clients/{}/transactions?limit={limit}", segment(id.as_str())), "GET /clients/{id}/transactions")
 }
 
+/// Many clients, each with so many of their newest transactions: `POST /clients:batch`. At most [`CLIENTS_LIMIT`]; it changes nothing there.
+#[must_use]
+pub fn clients(ids: &[ClientId], transactions: usize) -> Request {
+    let ids: Vec<&str> = ids.iter().map(ClientId::as_str).collect();
+    Request::json(Method::POST, "/clients:batch", &json!({ "ids": ids, "transactions": transactions }), "POST /clients:batch")
+}
+
 /// The places where passes are taken: `GET /service-points`.
 #[must_use]
 pub fn service_points() -> Request {
@@ -25,6 +39,12 @@ pub fn service_points() -> Request {
 #[must_use]
 pub fn time() -> Request {
     Request::get("/time", "GET /time")
+}
+
+/// What became of write-offs, without changing anything: `POST /write-offs:lookup`, at most [`super::BATCH_LIMIT`] ids.
+#[must_use]
+pub fn lookup(ids: &[Uuid]) -> Request {
+    Request::json(Method::POST, "/write-offs:lookup", &json!({ "ids": ids }), "POST /write-offs:lookup")
 }
 
 /// Percent-encodes one path segment: an id is opaque, so it may hold anything.

@@ -193,6 +193,22 @@ pub(super) struct WriteOffReply {
     pub results: Vec<Value>,
 }
 
+/// `POST /write-offs:lookup`
+#[derive(Deserialize)]
+pub(super) struct Lookup {
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub results: Vec<LookedUp>,
+}
+
+/// One entry of its `results`.
+#[derive(Deserialize)]
+pub(super) struct LookedUp {
+    pub write_off_id: String,
+    pub status: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub transaction_id: Option<Id>,
+}
+
 /// One entry of `results`.
 #[derive(Deserialize)]
 pub(super) struct WriteOffResult {

@@ -34,4 +34,12 @@ super::words! {
     DROPPED_NOW: "Снято с доставки: {n}. Причина записана.", "Given up: {n}. The reason is journalled.";
     REASON_NEEDED: "Нужна причина: --reason \"...\"", "A reason is needed: --reason \"...\"";
     STARTED: "Шлюз работает: входов {gates}, журнал {state}", "The gateway runs: {gates} gates, journal in {state}";
+
+    REMOTE: "{to}: спрошено {asked}, найдено {found}, не найдено {missing}, дважды {doubled}", "{to}: asked {asked}, found {found}, missing {missing}, doubled {doubled}";
+    REMOTE_MISSING: "  не найден: {key}", "  missing: {key}";
+    REMOTE_DOUBLED: "  дважды: {key}", "  doubled: {key}";
+    REMOTE_MORE: "  и ещё {n}; все — с --json", "  and {n} more; --json shows all";
+    LIME_NOT_ASKABLE: "Лайм нельзя спросить (в API нет write-offs:lookup)", "Lime cannot be asked (the API lacks write-offs:lookup)";
+    REMOTE_FAILED: "{to}: ответа нет ({why})", "{to}: no answer ({why})";
+    STILL_ASKING: "Всё ещё спрашиваю, прошло {t}; пределы CRM соблюдаются.", "Still asking, {t} so far; the CRM's limits hold.";
 }

@@ -7,6 +7,7 @@
 mod clock;
 mod contacts;
 mod drain;
+mod guests;
 mod hand;
 mod leads;
 mod oauth;

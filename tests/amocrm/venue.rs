@@ -138,7 +138,7 @@ impl Venue {
         let token = Secret::new(self.site.lock().unwrap().lime.token());
         let lime = Endpoint::new(self.line(Host::Lime, "/gw/v1"), Arc::new(Bearer::refused_by_forbidden(token)));
         let remotes = Remotes {
-            lime: Arc::new(Remote::new(lime, Limit::of(50.0, 50), backoff, clock.clone(), self.chance.fork())),
+            lime: Arc::new(Remote::new(lime, Limit::of(limegate::lime::RATE, limegate::lime::BURST), backoff, clock.clone(), self.chance.fork())),
             crm: Some(Arc::new(Remote::new(self.amocrm(), Limit::of(7.0, 7), backoff, clock.clone(), self.chance.fork()))),
         };
         let settings = Delivery {

@@ -377,6 +377,28 @@ fn a_pass_of_nobody_is_a_deal_or_nothing_to_write() {
 }
 
 #[test]
+fn guests_are_read_many_at_once_and_one_by_one_where_the_adapter_lacks_that() {
+    for reads_many in [true, false] {
+        let mut world = World::new(timeline());
+        world.reads_many = reads_many;
+        for guest in 0..150 {
+            world.client(&format!("g-{guest}"), "Имя", &format!("+7999{guest:07}"));
+        }
+        let jobs = |from: u64| (0..150).map(move |guest| job(from + guest, Some(&format!("g-{guest}")))).chain([job(from + 150, Some("nobody"))]);
+        for (from, many) in [(1, if reads_many { 2 } else { 1 }), (1_001, if reads_many { 2 } else { 0 })] {
+            world.lime_calls.clear();
+            assert!(world.deliver(jobs(from).collect()).values().all(confirmed));
+            assert_eq!(world.lime_calls.iter().filter(|path| *path == "/clients:batch").count(), many, "{reads_many} {from}");
+            // Of a client whom Lime does not know, the first of the two reads says it; they have no contact, and are looked for before the others.
+            let alone = if reads_many { usize::from(from > 1) } else { 301 };
+            assert_eq!(world.lime_calls.len() - many, alone, "{reads_many} {from}");
+        }
+        assert_eq!(world.portal.contacts.len(), 150);
+        assert_eq!(world.ledger_kinds().contains(&"lime.clients_batch".to_owned()), !reads_many);
+    }
+}
+
+#[test]
 fn a_field_that_the_portal_ignores_is_noticed_and_looked_for() {
     let mut world = known(timeline());
     world.deliver(vec![job(1, Some("c-1"))]);

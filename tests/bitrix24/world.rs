@@ -32,6 +32,8 @@ pub struct World {
     pub portal: Portal,
     pub clients: BTreeMap<String, Value>,
     pub lime_calls: Vec<String>,
+    /// The adapter has the read of many.
+    pub reads_many: bool,
     pub ledger: Memory,
     pub courier: Bitrix24Courier,
     /// Jobs for which `sending` was journalled.
@@ -104,6 +106,7 @@ impl World {
             portal: Portal::ready(),
             clients: BTreeMap::new(),
             lime_calls: Vec::new(),
+            reads_many: true,
             ledger: Memory::default(),
             courier: Bitrix24Courier::new(&config, Language::Ru, zone),
             sent: Vec::new(),
@@ -129,6 +132,9 @@ impl World {
 
     fn lime(&mut self, request: &Request) -> Answer {
         self.lime_calls.push(request.path.clone());
+        if request.path == "/clients:batch" {
+            return self.lime_of_many(request);
+        }
         let id = request.path.strip_prefix("/clients/").unwrap();
         let (status, body) = match id.split_once('/') {
             _ if !self.clients.contains_key(id.split('/').next().unwrap()) => {
@@ -137,6 +143,15 @@ impl World {
             Some(_) => (200, json!({"items": []})),
             None => (200, self.clients[id].clone()),
         };
+        Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body: body.to_string().into() }
+    }
+
+    fn lime_of_many(&self, request: &Request) -> Answer {
+        let asked: Value = serde_json::from_slice(request.body.as_deref().unwrap()).unwrap();
+        let ids = asked["ids"].as_array().unwrap();
+        assert!((2..=100).contains(&ids.len()) && asked["transactions"] == json!(10), "{asked}");
+        let item = |id: &Value| json!({"id": id, "client": self.clients.get(id.as_str().unwrap()), "transactions": []});
+        let (status, body) = if self.reads_many { (200, json!({"items": ids.iter().map(item).collect::<Vec<_>>()})) } else { (405, json!({})) };
         Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body: body.to_string().into() }
     }
 

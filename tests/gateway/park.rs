@@ -187,6 +187,27 @@ impl Park {
         records.filter(|record| record["kind"] == "pass").map(|record| record["pass"].clone()).collect()
     }
 
+    /// Deletes the lead or deal of a pass, as a person would in the CRM.
+    pub fn remove_from_crm(&self, key: &str) {
+        let state = self.state(self.crm);
+        let removed = match self.crm {
+            Host::Bitrix24 => {
+                let id = &state["deals_by_key"]["originId"][format!("pass:{key}")][0];
+                let body = serde_json::json!({"entityTypeId": 2, "id": id}).to_string();
+                self.sandbox().with_site(|site, now_ms, wall_ms| {
+                    let uri = format!("{}crm.item.delete", site.bitrix24.webhook());
+                    let request = http::Request::post(uri).header("content-type", "application/json").body(body.into()).expect("a request");
+                    site.call(Host::Bitrix24, now_ms, wall_ms, request).response().is_some_and(|answer| answer.status().is_success())
+                })
+            }
+            _ => {
+                let id = state["leads_by_key"]["LIME_EVENT_UID"][key][0].as_u64().expect("a lead");
+                self.sandbox().with_site(|site, _, _| site.amocrm.remove_lead(id))
+            }
+        };
+        assert!(removed, "{key} was not removed");
+    }
+
     /// Business keys in the CRM, with how many entries carry each.
     pub fn crm_entries(&self) -> std::collections::BTreeMap<String, usize> {
         let state = self.state(self.crm);

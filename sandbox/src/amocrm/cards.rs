@@ -72,6 +72,12 @@ impl Amo {
         }
     }
 
+    /// Deletes a lead, as people do in the interface: the API has no call for it. False when there is none.
+    pub fn remove_lead(&mut self, id: u64) -> bool {
+        self.links.remove(&id);
+        self.cards.remove(&(Kind::Leads, id)).is_some()
+    }
+
     /// New cards, all valid, or the refusal of all.
     pub(super) fn drafts(&mut self, call: &Call<'_>, kind: Kind, items: &[Value]) -> Result<Vec<Draft>, Refused> {
         let mut drafts = Vec::new();

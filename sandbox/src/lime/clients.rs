@@ -1,9 +1,12 @@
 //! Clients, their children, cards and balances, and the list of their transactions.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{CURRENCY, Lime, time};
 use crate::people::Person;
+
+/// Most clients of one `POST /clients:batch`.
+const MAX_IDS: usize = 100;
 
 /// A client. Children are clients of their own, bound by a relation.
 #[derive(Clone, Debug)]
@@ -51,7 +54,24 @@ impl Transaction {
     }
 }
 
+/// The ids and how many transactions each, from the body of `POST /clients:batch`.
+pub(super) fn asked(body: &Map<String, Value>) -> Result<(Vec<String>, usize), String> {
+    let ids = body.get("ids").and_then(Value::as_array).filter(|ids| (1..=MAX_IDS).contains(&ids.len()));
+    let texts = ids.and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>());
+    let transactions = body.get("transactions").map_or(Some(10), Value::as_u64).filter(|count| *count <= 100);
+    match (texts, transactions.and_then(|count| usize::try_from(count).ok())) {
+        (Some(ids), Some(transactions)) => Ok((ids, transactions)),
+        _ => Err(format!("ids must be a list of 1 to {MAX_IDS} texts, transactions a number up to 100")),
+    }
+}
+
 impl Lime {
+    pub(super) fn clients(&self, ids: &[String], transactions: usize) -> Value {
+        let item =
+            |id: &String| json!({"id": id, "client": self.client(id), "transactions": self.transactions_of(id, transactions).unwrap_or_default()});
+        json!({"items": ids.iter().map(item).collect::<Vec<_>>()})
+    }
+
     pub(super) fn client(&self, id: &str) -> Option<Value> {
         let client = self.clients.get(id)?;
         let category = if client.child {

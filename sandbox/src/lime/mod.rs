@@ -38,6 +38,7 @@ pub struct Lime {
     service_points: Vec<service_points::ServicePoint>,
     heartbeats: Vec<Value>,
     time_offset_ms: i64,
+    clients_batch: bool,
 }
 
 impl Lime {
@@ -56,6 +57,7 @@ impl Lime {
             service_points: service_points::initial(),
             heartbeats: Vec::new(),
             time_offset_ms: 0,
+            clients_batch: true,
         };
         lime.add_clients(INITIAL_CLIENTS);
         lime
@@ -77,11 +79,17 @@ impl Lime {
         self.time_offset_ms = ms;
     }
 
-    /// Changes a behaviour by name: `time_offset_ms`, `token`. False when there is no such switch, or not for this value.
+    /// Offers the read of many clients at once, or answers it with 404 as an adapter does that lacks it.
+    pub fn set_clients_batch(&mut self, offered: bool) {
+        self.clients_batch = offered;
+    }
+
+    /// Changes a behaviour by name: `time_offset_ms`, `token`, `clients_batch`. False when there is no such switch, or not for this value.
     pub fn switch(&mut self, name: &str, value: &Value) -> bool {
         match (name, value) {
             ("time_offset_ms", Value::Number(ms)) => self.set_time_offset(ms.as_i64().unwrap_or(0)),
             ("token", Value::String(token)) => self.set_token(token),
+            ("clients_batch", Value::Bool(offered)) => self.set_clients_batch(*offered),
             _ => return false,
         }
         true
@@ -129,6 +137,16 @@ impl Lime {
                 Ok(body) => self.write_offs(wall_ms, &body, treat),
                 Err(message) => return errors::malformed(&message),
             },
+            (&Method::POST, ["write-offs:lookup"]) => match body(request).map(|body| self.looked_up(&body)) {
+                Ok(Some(answer)) => answer,
+                Ok(None) => return errors::malformed("ids must be a list of 1 to 200 texts"),
+                Err(message) => return errors::malformed(&message),
+            },
+            (&Method::POST, ["clients:batch"]) if self.clients_batch => match body(request).and_then(|body| clients::asked(&body)) {
+                Ok((ids, transactions)) => self.clients(&ids, transactions),
+                Err(message) => return errors::malformed(&message),
+            },
+            (_, ["clients:batch"]) if !self.clients_batch => return errors::no_such_path(),
             (&Method::GET, ["clients", id]) => match self.client(id) {
                 Some(client) => client,
                 None => return errors::not_found("client"),
@@ -154,7 +172,12 @@ impl Lime {
                 }
                 Err(message) => return errors::malformed(&message),
             },
-            (_, ["write-offs:batch" | "heartbeats" | "service-points" | "time"] | ["clients", _] | ["clients", _, "transactions"]) => {
+            (
+                _,
+                ["write-offs:batch" | "write-offs:lookup" | "clients:batch" | "heartbeats" | "service-points" | "time"]
+                | ["clients", _]
+                | ["clients", _, "transactions"],
+            ) => {
                 return errors::method_not_allowed();
             }
             _ => return errors::no_such_path(),

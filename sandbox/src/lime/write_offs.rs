@@ -1,4 +1,4 @@
-//! `POST /write-offs:batch`: each item on its own, each id once.
+//! `POST /write-offs:batch`: each item on its own, each id once. `POST /write-offs:lookup`: what became of an id, without changing anything.
 //!
 //! The canonical hash of an id covers what a resend never changes: device, sequence, service point, direction, medium and claim. Not the times and
 //! their quality (an anchor corrects them later) and not the passage (it may be seen after the first report).
@@ -114,6 +114,24 @@ impl Lime {
             }
         }
         json!({"results": results})
+    }
+
+    /// `None` when the ids are not a list of 1 to 200 texts.
+    pub(super) fn looked_up(&self, body: &Map<String, Value>) -> Option<Value> {
+        let ids = body.get("ids").and_then(Value::as_array).filter(|ids| !ids.is_empty() && ids.len() <= MAX_ITEMS)?;
+        let results = ids.iter().map(|id| {
+            let id = id.as_str()?;
+            let stored = self.write_offs.get(id).map(|stored| &stored.result);
+            let part = |key: &str| stored.and_then(|result| result.get(key)).cloned();
+            let (status, code) = (part("status").unwrap_or(json!("unknown")), part("code").unwrap_or(json!("ok")));
+            Some(json!({"write_off_id": id, "status": status, "code": code, "transaction_id": part("transaction_id")}))
+        });
+        Some(json!({"results": results.collect::<Option<Vec<Value>>>()?}))
+    }
+
+    /// Loses a write-off, as a restored backup of Lime would. False when there is none of this id.
+    pub fn forget_write_off(&mut self, id: &str) -> bool {
+        self.write_offs.remove(id).is_some()
     }
 
     fn write_off(&mut self, wall_ms: i64, device: &str, item: &Value) -> Value {

@@ -67,6 +67,30 @@ fn a_resent_id_is_answered_duplicate_with_the_stored_result_and_charged_once() {
 }
 
 #[test]
+fn looking_up_tells_what_became_of_each_id_and_changes_nothing() {
+    let mut bench = lime();
+    let (uid, _) = card(&bench);
+    let mut exit = item(2, "card_uid", &uid);
+    exit["direction"] = json!("out");
+    let first = write_off(&mut bench, &[item(1, "card_uid", &uid), exit]);
+    let before = bench.site.state(Host::Lime)["write_offs"].clone();
+    let reply = bench.post("/gw/v1/write-offs:lookup", &json!({"ids": [uuid(1), uuid(2), uuid(3)]}));
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    assert!(reply.json["server_time"].is_string());
+    let results = reply.json["results"].as_array().unwrap();
+    let statuses: Vec<_> = results.iter().map(|result| result["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["applied", "recorded", "unknown"]);
+    assert_eq!((&results[0]["transaction_id"], &results[0]["write_off_id"]), (&first[0]["transaction_id"], &json!(uuid(1))));
+    assert_eq!(bench.site.state(Host::Lime)["write_offs"], before);
+    assert!(bench.site.lime.forget_write_off(&uuid(1)) && !bench.site.lime.forget_write_off(&uuid(3)));
+    assert_eq!(bench.post("/gw/v1/write-offs:lookup", &json!({"ids": [uuid(1)]})).json["results"][0]["status"], "unknown");
+    let too_many: Vec<String> = (1..=201).map(uuid).collect();
+    for ids in [json!([]), json!([7]), json!(too_many), Value::Null] {
+        assert_eq!(bench.post("/gw/v1/write-offs:lookup", &json!({"ids": ids})).status, 400);
+    }
+}
+
+#[test]
 fn an_id_used_for_another_medium_is_rejected_and_changes_nothing() {
     let mut bench = lime();
     let (uid, _) = card(&bench);
@@ -194,6 +218,32 @@ fn the_last_transactions_come_newest_first() {
     assert_eq!(items.len(), 10);
     assert_eq!(items[0]["write_off_id"], uuid(12));
     assert_eq!(items[9]["write_off_id"], uuid(3));
+}
+
+#[test]
+fn many_clients_at_once_are_what_each_is_alone_and_an_adapter_may_lack_the_call() {
+    let mut bench = lime();
+    let (uid, client) = card(&bench);
+    write_off(&mut bench, &[item(1, "card_uid", &uid), item(2, "card_uid", &uid)]);
+    let asked = json!({"ids": [client, "nobody", "c-1"], "transactions": 1});
+    let items = bench.post("/gw/v1/clients:batch", &asked).json["items"].as_array().unwrap().clone();
+    assert_eq!(items.iter().map(|item| item["id"].as_str().unwrap()).collect::<Vec<_>>(), [client.as_str(), "nobody", "c-1"]);
+    assert_eq!((&items[1]["client"], &items[1]["transactions"]), (&Value::Null, &json!([])));
+    for item in [&items[0], &items[2]] {
+        let id = item["id"].as_str().unwrap();
+        let mut alone = bench.get(&format!("/gw/v1/clients/{id}")).json;
+        alone.as_object_mut().unwrap().remove("server_time");
+        assert_eq!(item["client"], alone);
+        assert_eq!(item["transactions"], bench.get(&format!("/gw/v1/clients/{id}/transactions?limit=1")).json["items"]);
+    }
+    assert_eq!(items[0]["transactions"].as_array().unwrap().len(), 1, "as many as were asked for");
+    let ids = |count: usize| json!({"ids": (1..=count).map(|number| format!("c-{number}")).collect::<Vec<_>>()});
+    let statuses: Vec<u16> = [0, 100, 101].into_iter().map(|count| bench.post("/gw/v1/clients:batch", &ids(count)).status).collect();
+    assert_eq!(statuses, [400, 200, 400]);
+    assert_eq!(bench.get("/gw/v1/clients:batch").status, 405);
+    assert!(bench.site.lime.switch("clients_batch", &json!(false)));
+    let lacking = bench.post("/gw/v1/clients:batch", &asked);
+    assert_eq!((lacking.status, lacking.json["error"]["code"].as_str()), (404, Some("not_found")));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::AmoCrm;
 use crate::crm::card::Written;
+use crate::crm::guests::Guests;
 use crate::crm::script::{Ending, Line, Talk};
 use crate::crm::texts::Texts;
 use crate::delivery::{Call, Conversation, Courier, Job, Ledger, NoAnswer, Work};
@@ -44,7 +45,7 @@ impl Courier for AmoCourier {
     }
 
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
-        let memory = Memory::of(&batch, ledger);
+        let memory = Memory::of(&batch, ledger, now_wall_ms);
         let place = Place { config: self.config.clone(), texts: self.texts.clone(), now_wall_ms };
         Box::new(Talk::new(move |line| talk(line, batch, memory, place)))
     }
@@ -72,15 +73,18 @@ pub struct Memory {
     pub cards: BTreeMap<ClientId, Written>,
     /// The list of contacts has at least so many pages.
     pub walk: usize,
+    /// How Lime is asked for guests.
+    pub guests: Guests,
 }
 
 impl Memory {
-    fn of(batch: &[Job], ledger: &dyn Ledger) -> Self {
+    fn of(batch: &[Job], ledger: &dyn Ledger, now_wall_ms: i64) -> Self {
         let mut memory = Self {
             schema: ledger.get(&ledger::schema()).and_then(|text| serde_json::from_str(&text).ok()),
             contacts: BTreeMap::new(),
             cards: BTreeMap::new(),
             walk: ledger.get(&ledger::walk()).and_then(|text| text.parse().ok()).unwrap_or(0),
+            guests: Guests::new(ledger, now_wall_ms),
         };
         for client in batch.iter().filter_map(|job| write_off(job)?.client_id.as_ref()) {
             if memory.contacts.contains_key(client) {

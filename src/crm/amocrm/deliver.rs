@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::crm::card::{self, Card, Known, Written};
-use crate::delivery::{Host, Job, Verdict};
+use crate::crm::guests::{self, Told};
+use crate::delivery::{Job, Verdict};
 use crate::domain::{Client, ClientId, Seq, Transaction, WriteOff};
 use crate::lime;
 
@@ -18,8 +19,6 @@ use super::{contact, lead, search};
 
 /// A contact that goes again and again, or an item refused without a word: after so many attempts a person has to look.
 const PATIENCE: u32 = 5;
-/// Lime's list is ten long on the card.
-const TRANSACTIONS: usize = 10;
 /// Lime has refused to tell of a client, or says what nobody can read: asking again at once would not help.
 const LIME_ODD: Duration = Duration::from_secs(300);
 
@@ -51,8 +50,10 @@ pub async fn deliver(desk: &mut Desk, schema: &Schema, memory: &mut Memory, plac
 
     let mut guests = Vec::new();
     let mut unknown_to_lime = Vec::new();
+    let mut told = ask_lime(desk, memory, &by_client).await?;
     for (client, jobs) in by_client {
-        match ask_lime(desk, &client).await? {
+        let Some(told) = told.remove(&client) else { continue };
+        match told {
             Ok((client, transactions)) => guests.push(Guest { client, transactions, jobs, contact: None, rewrite: false }),
             Err(lime::ParseProblem::NotFound) => unknown_to_lime.extend(jobs),
             Err(problem) => {
@@ -134,15 +135,13 @@ async fn resolve_doubts(desk: &mut Desk, schema: &Schema, memory: &mut Memory) -
     Ok(())
 }
 
-/// The transactions first, so that the balance is not older than they are.
-async fn ask_lime(desk: &mut Desk, client: &ClientId) -> Result<Result<(Client, Vec<Transaction>), lime::ParseProblem>, Stop> {
-    let answer = desk.ask(Host::Lime, lime::requests::transactions(client, TRANSACTIONS)).await?;
-    let transactions = match lime::parse::transactions(&answer) {
-        Ok(transactions) => transactions,
-        Err(problem) => return Ok(Err(problem)),
-    };
-    let answer = desk.ask(Host::Lime, lime::requests::client(client)).await?;
-    Ok(lime::parse::client(&answer).map(|client| (client, transactions)))
+async fn ask_lime(desk: &mut Desk, memory: &mut Memory, by_client: &BTreeMap<ClientId, Vec<Job>>) -> Result<BTreeMap<ClientId, Told>, Stop> {
+    let clients: Vec<ClientId> = by_client.keys().cloned().collect();
+    let told = memory.guests.read(desk, &clients).await;
+    if let Some(lesson) = memory.guests.lesson() {
+        desk.learn(guests::ledger_key(), lesson);
+    }
+    told
 }
 
 /// Where each guest's contact is: as the ledger says, as amoCRM is asked, or nowhere.

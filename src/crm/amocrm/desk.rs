@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::crm::guests::AskLime;
 use crate::crm::script::{Ending, Line};
 use crate::delivery::{Call, Confirmed, Effect, Host, Job, NoAnswer, Verdict};
 use crate::domain::Seq;
@@ -139,6 +140,14 @@ impl Desk {
             .collect();
         let learned = self.learned.into_iter().map(|(key, value)| Learned { key, value }).collect();
         (verdicts, learned)
+    }
+}
+
+impl AskLime for Desk {
+    type Stop = Stop;
+
+    fn ask_lime(&mut self, request: Request) -> impl Future<Output = Result<Answer, Stop>> + Send {
+        self.ask(Host::Lime, request)
     }
 }
 

@@ -8,6 +8,7 @@
 //! Never: a lead created again while its first creation is in doubt; a stranger's contact taken for a guest's; a contact's phone dropped; a token or
 //! a person's data in a reason, a label or a ledger key.
 
+pub mod audit;
 pub mod contact;
 pub mod courier;
 mod deliver;

@@ -266,7 +266,7 @@ fn stage_items(raw: &Raw, config: &AmoCrm) -> Vec<Item> {
     }
 }
 
-async fn list(line: &Line<Request, Answer>, request: Request, key: &str) -> Result<wire::Page, SetupError> {
+pub(super) async fn list(line: &Line<Request, Answer>, request: Request, key: &str) -> Result<wire::Page, SetupError> {
     let label = request.label;
     let answer = ask(line, request).await?;
     wire::page(&answer, key).ok_or(SetupError::Unreadable { request: label, what: "a list" })

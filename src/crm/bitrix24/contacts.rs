@@ -15,10 +15,11 @@ use super::record::{self, ORIGINATOR, Parts};
 use super::schema::{self, CONTACT};
 use super::talk::{Talk, card_key, contact_key, item_id};
 use super::wire;
-use crate::crm::card::{Card, CardField, HISTORY_LINES, Known, Written, card};
+use crate::crm::card::{Card, CardField, Known, Written, card};
+use crate::crm::guests;
 use crate::delivery::Verdict;
 use crate::domain::{Client, ClientId, Seq, Transaction, WriteOff};
-use crate::lime::{ParseProblem, parse, requests};
+use crate::lime::ParseProblem;
 
 /// Keys asked for in one command: well below a page, so that doubles at the portal cannot push one out.
 const KEYS: usize = 25;
@@ -209,28 +210,26 @@ impl Talk {
         self.guests.get(client)?.contact
     }
 
-    /// Reads guests from Lime, transactions first, so that the balance is not older than the history.
+    /// Asks Lime for guests that it was not asked for yet.
     async fn ask_lime(&mut self, clients: &[ClientId]) -> Result<(), Halt> {
-        for client in clients {
-            if !matches!(self.guests.get(client).map(|guest| &guest.lime), Some(Lime::NotAsked)) {
-                continue;
-            }
-            let transactions = parse::transactions(&self.portal.lime(requests::transactions(client, HISTORY_LINES)).await?);
-            let known = match transactions {
-                Ok(transactions) => parse::client(&self.portal.lime(requests::client(client)).await?).map(|client| (client, transactions)),
-                Err(problem) => Err(problem),
-            };
-            let lime = match known {
-                Ok((client, transactions)) => Lime::Known(Box::new(client), transactions),
+        let not_asked = |client: &&ClientId| matches!(self.guests.get(*client).map(|guest| &guest.lime), Some(Lime::NotAsked));
+        let clients: Vec<ClientId> = clients.iter().filter(not_asked).cloned().collect();
+        let told = self.lime.read(&mut self.portal, &clients).await;
+        if let Some(lesson) = self.lime.lesson() {
+            self.book.learn(guests::ledger_key(), lesson);
+        }
+        for (client, told) in told? {
+            let lime = match told {
+                Ok((known, transactions)) => Lime::Known(Box::new(known), transactions),
                 Err(ParseProblem::NotFound | ParseProblem::Refused { .. }) => Lime::Nobody,
                 Err(problem) => {
                     let after = if let ParseProblem::Later { after, .. } = problem { after } else { None };
                     let halt = Halt { reason: problem.code(), after };
-                    self.decide_guest(client, &halt);
+                    self.decide_guest(&client, &halt);
                     continue;
                 }
             };
-            if let Some(guest) = self.guests.get_mut(client) {
+            if let Some(guest) = self.guests.get_mut(&client) {
                 guest.lime = lime;
             }
         }

@@ -10,9 +10,11 @@
 //! | [`schema`] | the portal's names of our fields, funnel and stage |
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
 //! | [`setup`] | fields, funnel, rights |
+//! | [`audit`] | asking for what was delivered |
 //! | [`record`] | what is written |
 //! | `courier`, `talk`, `contacts`, `passes`, `book`, `portal` | the conversation about a batch of jobs |
 
+pub mod audit;
 pub mod auth;
 pub mod batch;
 mod book;

@@ -7,6 +7,7 @@ use super::book::Halt;
 use super::fault::{self, Class};
 use super::operating::Operating;
 use super::wire::Reply;
+use crate::crm::guests::AskLime;
 use crate::crm::script::Line;
 use crate::delivery::{Call, Effect, Host, NoAnswer};
 use crate::domain::Seq;
@@ -46,14 +47,6 @@ impl Portal {
     #[must_use]
     pub fn new(line: Line<Call, Result<Answer, NoAnswer>>, budget: Arc<Mutex<Operating>>, now_ms: i64) -> Self {
         Self { line, budget, now_ms, enough: None }
-    }
-
-    /// Asks Lime.
-    ///
-    /// # Errors
-    /// When no answer came: the conversation is over.
-    pub async fn lime(&self, request: Request) -> Result<Answer, Halt> {
-        self.line.ask(Call { host: Host::Lime, request, effect: Effect::Repeatable }).await.map_err(no_answer)
     }
 
     /// Carries out commands that may be repeated, fifty to a request.
@@ -148,6 +141,14 @@ impl Portal {
         if enough.is_some() {
             self.enough = enough;
         }
+    }
+}
+
+impl AskLime for Portal {
+    type Stop = Halt;
+
+    async fn ask_lime(&mut self, request: Request) -> Result<Answer, Halt> {
+        self.line.ask(Call { host: Host::Lime, request, effect: Effect::Repeatable }).await.map_err(no_answer)
     }
 }
 

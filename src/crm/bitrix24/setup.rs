@@ -238,13 +238,18 @@ impl Setup {
     }
 
     async fn batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, SetupError> {
-        let answer = self.line.ask(batch::request(commands)).await;
-        match Reply::read(&answer) {
-            Reply::Result { result, .. } => Ok(batch::read(&result, commands.len())),
-            Reply::Fault(fault) => Err(failed(&fault, answer.status.as_u16())),
-            Reply::Garbled if answer.status == http::StatusCode::UNAUTHORIZED => Err(SetupError::Auth { request: "POST batch", status: 401 }),
-            Reply::Garbled => Err(SetupError::Unreadable { request: "POST batch", what: "an answer of Bitrix24" }),
-        }
+        batch(&self.line, commands).await
+    }
+}
+
+/// Carries out at most fifty commands.
+pub(super) async fn batch(line: &Line<Request, Answer>, commands: &[Command]) -> Result<Vec<Outcome>, SetupError> {
+    let answer = line.ask(batch::request(commands)).await;
+    match Reply::read(&answer) {
+        Reply::Result { result, .. } => Ok(batch::read(&result, commands.len())),
+        Reply::Fault(fault) => Err(failed(&fault, answer.status.as_u16())),
+        Reply::Garbled if answer.status == http::StatusCode::UNAUTHORIZED => Err(SetupError::Auth { request: "POST batch", status: 401 }),
+        Reply::Garbled => Err(SetupError::Unreadable { request: "POST batch", what: "an answer of Bitrix24" }),
     }
 }
 
@@ -265,7 +270,7 @@ fn shown(wanted: &StageRef) -> String {
     }
 }
 
-fn result(outcome: Outcome) -> Result<Value, SetupError> {
+pub(super) fn result(outcome: Outcome) -> Result<Value, SetupError> {
     match outcome {
         Outcome::Done { result, .. } => Ok(result),
         Outcome::Unanswered => Err(SetupError::Unreadable { request: "POST batch", what: "a result for each command" }),

@@ -20,6 +20,7 @@ use super::portal::Portal;
 use super::schema::{self, Schema};
 use crate::config::PassesAs;
 use crate::crm::card::Written;
+use crate::crm::guests::Guests;
 use crate::crm::script::{Ending, Line};
 use crate::crm::texts::Texts;
 use crate::delivery::{Call, Job, Ledger, NoAnswer, Work};
@@ -132,6 +133,7 @@ pub struct Opening {
     now_ms: i64,
     tasks: Vec<Task>,
     guests: BTreeMap<ClientId, Guest>,
+    lime: Guests,
     schema: Option<Schema>,
     book: Book,
 }
@@ -163,7 +165,8 @@ impl Opening {
             tasks.push(Task { seq: job.seq, write_off, doubtful: job.doubt.is_some(), deal_kept: deal.is_some(), deal });
         }
         let schema = ledger.get(&schema::ledger_key(&settings.passes)).and_then(|text| serde_json::from_str(&text).ok());
-        Self { settings, shared, now_ms, tasks, guests, schema, book }
+        let lime = Guests::new(ledger, now_ms);
+        Self { settings, shared, now_ms, tasks, guests, lime, schema, book }
     }
 
     /// Holds the conversation.
@@ -175,6 +178,7 @@ impl Opening {
             now_ms: self.now_ms,
             tasks: self.tasks,
             guests: self.guests,
+            lime: self.lime,
             schema: Schema::default(),
             looked_again: false,
             book: self.book,
@@ -193,6 +197,8 @@ pub struct Talk {
     pub(super) now_ms: i64,
     pub(super) tasks: Vec<Task>,
     pub(super) guests: BTreeMap<ClientId, Guest>,
+    /// How Lime is asked for guests.
+    pub(super) lime: Guests,
     pub(super) schema: Schema,
     /// The schema was read afresh in this conversation.
     pub(super) looked_again: bool,
