@@ -45,7 +45,16 @@ pub(super) fn first_snapshot(config: &Config, clock: &SharedClock, store: &dyn S
     };
     for (to, kind) in [(Destination::Lime, "lime"), (Destination::Crm, crm)] {
         let kind = kind.to_owned();
-        now.destinations.insert(to.name().to_owned(), DestinationState { kind, ..DestinationState::default() });
+        let totals = store.totals(to);
+        // What waits is said from the first moment on: "nothing waits" before anyone has looked would be a lie.
+        let state = DestinationState {
+            kind,
+            waiting: store.pending_count(to),
+            delivered: totals.confirmed,
+            refused: totals.dead,
+            ..DestinationState::default()
+        };
+        now.destinations.insert(to.name().to_owned(), state);
     }
     now.mqtt.configured = config.mqtt.is_some();
     now
