@@ -107,6 +107,8 @@ async fn in_random_orders_of_ends_and_beginnings_the_state_is_true() {
     let mut broker = Mosquitto::start().await;
     let mut session = 1;
     let mut gateway = Some(Gateway::client(&config(broker.port), None, session).with_status());
+    // A box that dies before it ever came to the broker leaves nothing there: neither a state nor a will.
+    state_becomes(&broker, |state| state["state"] == "online").await;
     for step in 0..20 {
         let choice = random.u8(..5);
         println!("step {step}: {choice}");
