@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | everything below |
 //! | 4 | [`gateway`] (assembly of the running service) | everything below |
-//! | 3 | [`source`], [`mqtt`], [`delivery`], [`status`] | everything below |
+//! | 3 | [`source`], [`device`], [`door`], [`mqtt`], [`delivery`], [`status`] | everything below |
 //! | 2 | [`flow`] | everything below |
 //! | 1 | [`journal`], [`lime`], [`crm`], [`codec`], [`http`] | everything below |
 //! | 0 | [`domain`], [`clock`], [`config`], [`board`], [`words`] | each other |
@@ -26,7 +26,9 @@ pub mod crm;
 pub mod delivery;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod device;
 pub mod domain;
+pub mod door;
 pub mod flow;
 pub mod gateway;
 pub mod http;

@@ -4,6 +4,7 @@
 //! to the text is a method called `reveal`, so that every place that needs it can be found.
 
 mod client;
+mod decision;
 mod ids;
 mod medium;
 mod moment;
@@ -12,6 +13,7 @@ mod people;
 mod write_off;
 
 pub use client::{Balances, Card, Category, CategoryKind, Client, Relation, RelationRole, Transaction, TransactionLine};
+pub use decision::{Decision, DecisionMode};
 pub use ids::{BootId, ClientId, GateId, Seq, ServicePointId};
 pub use ids::{optional_uuid_bytes, uuid_bytes};
 pub use medium::{Medium, MediumKind, OrderKey};
