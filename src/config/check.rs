@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::gates::{self, unquoted};
 use super::raw::{self, SecretAt};
 use super::read::{At, Span, missing, nearest, shown};
-use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, units};
+use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, modules, units};
 use crate::board::{self, Board};
 use crate::words::config as text;
 
@@ -43,6 +43,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         // `gate = []` and `[[gate]]` of the wrong kind were noted where they were read, unless nothing stood there.
         Some(_) | None => checker.no_table("[[gate]]", "gate", &top),
     };
+    let modules = modules::check(root.module.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), board.as_ref(), &mut checker);
     let lime = match &root.lime {
         Some(lime) => checker.lime(lime),
         None => checker.no_table("[lime]", "lime", &top),
@@ -72,6 +73,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         state_dir: state_dir?,
         site: site?,
         gates: gates?,
+        modules,
         lime: lime?,
         crm: crm?,
         mqtt,

@@ -16,6 +16,8 @@ pub struct Config {
     pub site: Site,
     /// At least one.
     pub gates: Vec<Gate>,
+    /// I/O modules and gate boards.
+    pub modules: Vec<super::Module>,
     /// Lime.
     pub lime: LimeConfig,
     /// The CRM.

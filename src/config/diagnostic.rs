@@ -79,6 +79,14 @@ codes! {
     NEEDS_FIRMWARE = "C-023";
     /// A certificate file that cannot be used.
     BAD_CA = "C-024";
+    /// A kind of module that nobody knows, or a map that does not load.
+    UNKNOWN_MODULE = "C-040";
+    /// Two modules at one address of one line.
+    SAME_ADDRESS = "C-041";
+    /// Modules of one line that do not go together: other settings, another protocol.
+    LINE_DIFFERS = "C-042";
+    /// A protocol known from a single source.
+    EXPERIMENTAL = "C-044";
 }
 
 /// Whether the file can be used nevertheless.

@@ -13,6 +13,8 @@ mod examples;
 mod gates;
 mod load;
 mod mask;
+mod module;
+mod modules;
 mod ports;
 #[allow(rustdoc::bare_urls, reason = "its comments become the JSON Schema's plain descriptions")]
 mod raw;
@@ -33,6 +35,7 @@ pub use effective::effective;
 pub use environment::Environment;
 pub use examples::{AMOCRM, BITRIX24};
 pub use load::{from_bytes, load};
+pub use module::{BusLine, Module, ModuleKind, Point};
 pub use render::{Style, language_of, render, to_json};
 pub use schema::schema;
 pub use secret::SecretError;
