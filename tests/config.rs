@@ -398,7 +398,10 @@ fn a_door_has_its_defaults_and_charges_where_it_sees_the_passage() {
     let bench = Bench::new();
     let with = |door: &str| {
         let gate = format!("service_point = \"sp-4\"\nmode = \"decide\"\ndoor = {door}");
-        let text = format!("{}\n[[module]]\nid = \"io1\"\n", config::AMOCRM.replacen("service_point = \"sp-4\"", &gate, 1));
+        let text = format!(
+            "{}\n[[module]]\nid = \"io1\"\nkind = \"wb-mr6c\"\nport = \"/dev/serial/by-id/usb-bus\"\naddress = 1\n",
+            config::AMOCRM.replacen("service_point = \"sp-4\"", &gate, 1)
+        );
         assert!(text.contains("decide"), "{text}");
         let (config, warnings) = bench.load(text.as_bytes()).unwrap();
         assert_eq!(warnings, []);
@@ -407,7 +410,7 @@ fn a_door_has_its_defaults_and_charges_where_it_sees_the_passage() {
     let (door, other) = with("{ open = { module = \"io1\" }, passage = { module = \"io1\", counter = 4 }, free = { module = \"io1\", input = 3 } }");
     assert_eq!((door.policy, door.charge, other), (Policy::SnapshotOnly, ChargeAt::Passage, None));
     assert_eq!((door.budget.as_millis(), door.wait.as_millis(), door.pulse.as_millis()), (300, 5_000, 500));
-    let io1 = || WiredTo::Module("io1".to_owned());
+    let io1 = || WiredTo::Module("io1".into());
     assert_eq!(door.open, OutputAt { of: io1(), output: 0 });
     assert_eq!(door.passage, Some(PassageAt { of: io1(), by: PassageBy::Counter(4) }));
     assert_eq!(door.free, Some(InputAt { of: io1(), input: 3 }));

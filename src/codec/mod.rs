@@ -7,6 +7,7 @@
 
 mod ironlogic;
 mod lines;
+mod module_map;
 #[cfg(test)]
 mod noise_tests;
 mod profile;
@@ -19,6 +20,7 @@ mod uid;
 
 pub use ironlogic::{IronLogic, IronLogicOptions};
 pub use lines::{End, Framing};
+pub use module_map::{Counter, Input, MapError, ModuleMap, Output, Setting};
 pub use profile::{Answers, Codec, Expected, Flow, Line, Parity, Profile, ProfileError, Sample, StopBits, Title};
 pub use rdm6300::{Rdm6300, Rdm6300Options};
 pub use repeats::Repeats;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{Direction, GateId, ServicePointId};
+use crate::domain::{Direction, GateId, ModuleId, ServicePointId};
 
 /// Everything that `limegate.toml` says.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub struct Config {
     pub site: Site,
     /// At least one.
     pub gates: Vec<Gate>,
-    /// Modules that doors are wired to.
-    pub modules: Vec<Module>,
+    /// I/O modules and gate boards.
+    pub modules: Vec<super::Module>,
     /// Lime.
     pub lime: LimeConfig,
     /// The CRM.
@@ -129,7 +129,7 @@ pub enum ChargeAt {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WiredTo {
     /// The module of this id; it is in [`Config::modules`].
-    Module(String),
+    Module(ModuleId),
     /// The gate's own reader.
     Reader,
 }
@@ -170,13 +170,6 @@ pub enum PassageBy {
     Counter(u16),
     /// The device says so itself: `passage = "reader"`.
     Message,
-}
-
-/// `[[module]]`: relays, inputs and counters that doors are wired to.
-#[derive(Clone, Debug)]
-pub struct Module {
-    /// Names it.
-    pub id: String,
 }
 
 /// Where a gate's readings come from.

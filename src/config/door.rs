@@ -8,19 +8,38 @@ use serde_json::{Value, json};
 use super::check::{Checker, Named};
 use super::diagnostic::{Code, Mistakes};
 use super::gates::{does_not_apply, unquoted};
-use super::modules::Modules;
 use super::raw;
 use super::read::{At, missing, nearest};
 use super::units::duration_text;
-use super::{ChargeAt, DoorConfig, Gate, InputAt, OutputAt, PassageAt, PassageBy, Policy, ReaderConfig, WiredTo};
+use super::{ChargeAt, DoorConfig, Gate, InputAt, Module, OutputAt, PassageAt, PassageBy, Point, Policy, ReaderConfig, WiredTo};
+use crate::domain::ModuleId;
 use crate::words::config as text;
 
 const DOOR_EXAMPLE: &str = "door = { open = { module = \"io1\", output = 0 }, passage = { module = \"io1\", counter = 0 } }";
 const OPEN_EXAMPLE: &str = "open = { module = \"io1\", output = 0 }";
 
+/// What doors can be wired to.
+pub(super) struct Modules<'a> {
+    /// Those without a mistake.
+    known: &'a [Module],
+    /// All names: a module with a mistake of its own is no second one.
+    names: Vec<&'a str>,
+}
+
+impl<'a> Modules<'a> {
+    pub(super) fn of(known: &'a [Module], raw: &'a [At<raw::Module>]) -> Self {
+        Self { known, names: raw.iter().filter_map(|module| Some(module.id.as_ref()?.value.as_str())).collect() }
+    }
+}
+
 /// The door of a gate: `None` after a mistake was noted, `Some(None)` where the device decides.
 #[allow(clippy::option_option, reason = "a mistake is not the same as no door")]
-pub(super) fn check(gate: &At<raw::Gate>, reader: Option<&ReaderConfig>, modules: &Modules, checker: &mut Checker<'_>) -> Option<Option<DoorConfig>> {
+pub(super) fn check(
+    gate: &At<raw::Gate>,
+    reader: Option<&ReaderConfig>,
+    modules: &Modules<'_>,
+    checker: &mut Checker<'_>,
+) -> Option<Option<DoorConfig>> {
     let decides = gate.mode.as_ref().is_some_and(|mode| mode.value == raw::Mode::Decide);
     match (&gate.door, decides) {
         (None, false) => Some(None),
@@ -44,7 +63,7 @@ struct Looked<'a, 'c> {
     gate: &'a At<raw::Gate>,
     door: &'a At<raw::Door>,
     reader: Option<&'a ReaderConfig>,
-    modules: &'a Modules,
+    modules: &'a Modules<'a>,
     checker: &'a mut Checker<'c>,
 }
 
@@ -100,14 +119,16 @@ impl Looked<'_, '_> {
 
     fn output(&mut self, at: &At<raw::OutputTable>) -> Option<OutputAt> {
         let of = self.wired(at.module.as_ref(), at.reader.as_ref(), raw::OutputTable::TITLE, &at.span);
-        let output = self.number(at.output.as_ref(), "output");
-        Some(OutputAt { of: of?, output: output? })
+        let output = self.number(at.output.as_ref(), "output")?;
+        let of = self.has(of?, Point::Output(output), &at.span)?;
+        Some(OutputAt { of, output })
     }
 
     fn input(&mut self, at: &At<raw::InputTable>) -> Option<InputAt> {
         let of = self.wired(at.module.as_ref(), at.reader.as_ref(), raw::InputTable::TITLE, &at.span);
-        let input = self.number(at.input.as_ref(), "input");
-        Some(InputAt { of: of?, input: input? })
+        let input = self.number(at.input.as_ref(), "input")?;
+        let of = self.has(of?, Point::Input(input), &at.span)?;
+        Some(InputAt { of, input })
     }
 
     fn passage(&mut self, at: &At<raw::Passage>) -> Option<PassageAt> {
@@ -133,7 +154,36 @@ impl Looked<'_, '_> {
                 None
             }
         };
-        Some(PassageAt { of: of?, by: by? })
+        let (of, by) = (of?, by?);
+        let of = match by {
+            PassageBy::Input(input) => self.has(of, Point::Input(input), &at.span)?,
+            PassageBy::Counter(counter) => self.has(of, Point::Counter(counter), &at.span)?,
+            PassageBy::Message => of,
+        };
+        Some(PassageAt { of, by })
+    }
+
+    /// A module has only so many outputs, inputs and counters.
+    fn has(&mut self, of: WiredTo, point: Point, span: &Range<usize>) -> Option<WiredTo> {
+        let WiredTo::Module(id) = &of else { return Some(of) };
+        let Some(module) = self.modules.known.iter().find(|module| module.id == *id) else { return Some(of) };
+        if module.has(point) {
+            return Some(of);
+        }
+        let (word, number) = match point {
+            Point::Output(number) => (text::AN_OUTPUT, number),
+            Point::Input(number) => (text::AN_INPUT, number),
+            Point::Counter(number) => (text::A_COUNTER, number),
+        };
+        let message = text::NO_SUCH_POINT.with("module", id.as_str()).with("kind", module.kind_name());
+        let message = message.with("point", word).with("number", number.to_string());
+        let points: Vec<String> = module.like(point).iter().map(|(number, label)| format!("{number} ({label})")).collect();
+        let one = self.checker.mistakes.error(Code::NO_SUCH_POINT, message, span, text::UNKNOWN_HERE);
+        match points.as_slice() {
+            [] => one.help(text::NO_POINTS),
+            points => one.help(text::POINTS_ARE.with("points", points.join(", "))),
+        };
+        None
     }
 
     /// `module` or `reader = true`, one of them.
@@ -158,18 +208,18 @@ impl Looked<'_, '_> {
 
     fn module(&mut self, module: &At<String>) -> Option<WiredTo> {
         let names = &self.modules.names;
-        if names.contains(&module.value) {
-            return Some(WiredTo::Module(module.value.clone()));
+        if names.contains(&module.value.as_str()) {
+            return Some(WiredTo::Module(ModuleId(module.value.clone())));
         }
-        let message = text::UNKNOWN_MODULE.with("module", unquoted(&module.value));
-        let one = self.checker.mistakes.error(Code::UNKNOWN_MODULE, message, &module.span, text::UNKNOWN_HERE);
-        if let Some(near) = nearest(&module.value, names.iter().map(String::as_str)) {
+        let message = text::NO_SUCH_MODULE.with("module", unquoted(&module.value));
+        let one = self.checker.mistakes.error(Code::NO_SUCH_POINT, message, &module.span, text::UNKNOWN_HERE);
+        if let Some(near) = nearest(&module.value, names.iter().copied()) {
             one.help(text::DID_YOU_MEAN.with("key", unquoted(near)));
         }
         if names.is_empty() {
             one.help(text::NO_MODULES);
         } else {
-            one.help(text::KNOWN_MODULES.with("modules", names.iter().map(|name| unquoted(name)).collect::<Vec<_>>().join(", ")));
+            one.help(text::MODULES_ARE.with("modules", names.iter().map(|name| unquoted(name)).collect::<Vec<_>>().join(", ")));
         }
         None
     }
