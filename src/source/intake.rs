@@ -76,6 +76,7 @@ impl JournalIntake {
             stamp,
             device_ms: reading.device_ms,
             test: false,
+            door: None,
         };
         let event_pass = pass.clone();
         let begun = tokio::time::Instant::now();
