@@ -228,9 +228,7 @@ fn is_true(frame: &[u8]) -> bool {
 }
 
 fn crc(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xFFFF, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc: u16, _| if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 })
-    })
+    bytes.iter().fold(0xFFFF, |crc, byte| (0..8).fold(crc ^ u16::from(*byte), |crc: u16, _| if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 }))
 }
 
 #[cfg(test)]
@@ -258,7 +256,9 @@ mod tests {
 
     #[test]
     fn the_echo_of_a_question_is_no_answer_to_it() {
-        for request in [Request::ReadCoils { first: 0, count: 8 }, Request::ReadInput { first: 32, count: 2 }, Request::ReadHolding { first: 8, count: 1 }] {
+        for request in
+            [Request::ReadCoils { first: 0, count: 8 }, Request::ReadInput { first: 32, count: 2 }, Request::ReadHolding { first: 8, count: 1 }]
+        {
             assert_eq!(Exchange::new(1, request).push(&request.frame(1)), None);
         }
     }

@@ -98,11 +98,14 @@ fn gate(gate: &super::Gate) -> Value {
         ReaderConfig::MqttJson { topic } => json!({ "reader": super::readers::MQTT_JSON, "topic": topic }),
     };
     merge(&mut table, reader);
+    let own =
+        gate.door.as_ref().map_or_else(|| json!({ "mode": "observe" }), |door| json!({ "mode": "decide", "door": super::door::effective(door) }));
+    merge(&mut table, own);
     table
 }
 
 fn module(module: &super::Module) -> Value {
-    let mut table = json!({ "id": module.id.as_str(), "title": module.title, "kind": module.kind_name() });
+    let mut table = json!({ "id": module.id, "title": module.title, "kind": module.kind_name() });
     if let Some((line, address)) = module.kind.on_line() {
         let parity = match line.settings.parity {
             Parity::None => "none",

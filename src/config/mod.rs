@@ -7,6 +7,7 @@ mod check;
 mod checked;
 mod crm;
 mod diagnostic;
+mod door;
 mod effective;
 mod environment;
 mod examples;
@@ -27,8 +28,8 @@ mod syntax;
 mod units;
 
 pub use checked::{
-    AmoAuth, AmoCrm, Bitrix24, BitrixAuth, Config, Crm, CrmKind, Delivery, Gate, JournalConfig, Language, LimeConfig, MqttConfig, PassesAs,
-    ReaderConfig, SecretSource, SerialReader, Site, StageRef,
+    AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
+    MqttConfig, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;
