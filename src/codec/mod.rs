@@ -5,8 +5,10 @@
 //!
 //! Never: a panic or unbounded growth on any bytes; a value that was not wholly in one undamaged frame.
 
+pub mod gate_board;
 mod ironlogic;
 mod lines;
+pub mod modbus;
 mod module_map;
 #[cfg(test)]
 mod noise_tests;

@@ -39,9 +39,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         None => checker.no_table("[site]", "site", &top),
     };
     let board = site.as_ref().and_then(|site| site.board.clone());
-    let raw_modules = root.module.as_deref().unwrap_or_default();
-    let modules = modules::check(raw_modules, root.gate.as_deref().unwrap_or_default(), board.as_ref(), &mut checker);
-    let wired = Modules::of(&modules, raw_modules);
+    let modules = modules::check(root.module.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), board.as_ref(), &mut checker);
     let gates = match root.gate.as_deref() {
         Some(gates) if !gates.is_empty() => Some(gates::check(gates, board.as_ref(), &wired, &mut checker)),
         // `gate = []` and `[[gate]]` of the wrong kind were noted where they were read, unless nothing stood there.
@@ -76,7 +74,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         state_dir: state_dir?,
         site: site?,
         gates: gates?,
-        modules,
+        modules: modules.known,
         lime: lime?,
         crm: crm?,
         mqtt,

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::check::{Checker, Named};
 use super::diagnostic::{Code, Mistakes};
 use super::gates::{does_not_apply, unquoted};
+use super::modules::{self, Modules};
 use super::raw;
 use super::read::{At, missing, nearest};
 use super::units::duration_text;
-use super::{ChargeAt, DoorConfig, Gate, InputAt, Module, OutputAt, PassageAt, PassageBy, Point, Policy, ReaderConfig, WiredTo};
-use crate::domain::ModuleId;
+use super::{ChargeAt, DoorConfig, Gate, InputAt, OutputAt, PassageAt, PassageBy, Point, Policy, ReaderConfig, WiredTo};
 use crate::words::config as text;
 
 const DOOR_EXAMPLE: &str = "door = { open = { module = \"io1\", output = 0 }, passage = { module = \"io1\", counter = 0 } }";
@@ -119,15 +119,15 @@ impl Looked<'_, '_> {
 
     fn output(&mut self, at: &At<raw::OutputTable>) -> Option<OutputAt> {
         let of = self.wired(at.module.as_ref(), at.reader.as_ref(), raw::OutputTable::TITLE, &at.span);
-        let output = self.number(at.output.as_ref(), "output")?;
-        let of = self.has(of?, Point::Output(output), &at.span)?;
+        let (of, output) = (of?, self.number(at.output.as_ref(), "output")?);
+        self.has(&of, Point::Output(output), at.output.as_ref().map_or(&at.span, |output| &output.span))?;
         Some(OutputAt { of, output })
     }
 
     fn input(&mut self, at: &At<raw::InputTable>) -> Option<InputAt> {
         let of = self.wired(at.module.as_ref(), at.reader.as_ref(), raw::InputTable::TITLE, &at.span);
-        let input = self.number(at.input.as_ref(), "input")?;
-        let of = self.has(of?, Point::Input(input), &at.span)?;
+        let (of, input) = (of?, self.number(at.input.as_ref(), "input")?);
+        self.has(&of, Point::Input(input), at.input.as_ref().map_or(&at.span, |input| &input.span))?;
         Some(InputAt { of, input })
     }
 
@@ -155,35 +155,21 @@ impl Looked<'_, '_> {
             }
         };
         let (of, by) = (of?, by?);
-        let of = match by {
-            PassageBy::Input(input) => self.has(of, Point::Input(input), &at.span)?,
-            PassageBy::Counter(counter) => self.has(of, Point::Counter(counter), &at.span)?,
-            PassageBy::Message => of,
-        };
+        let span = contact.input.as_ref().or(contact.counter.as_ref()).map_or(&at.span, |number| &number.span);
+        match by {
+            PassageBy::Input(input) => self.has(&of, Point::Input(input), span)?,
+            PassageBy::Counter(counter) => self.has(&of, Point::Counter(counter), span)?,
+            PassageBy::Message => {}
+        }
         Some(PassageAt { of, by })
     }
 
-    /// A module has only so many outputs, inputs and counters.
-    fn has(&mut self, of: WiredTo, point: Point, span: &Range<usize>) -> Option<WiredTo> {
-        let WiredTo::Module(id) = &of else { return Some(of) };
-        let Some(module) = self.modules.known.iter().find(|module| module.id == *id) else { return Some(of) };
-        if module.has(point) {
-            return Some(of);
+    /// A module has what a door is wired to. What a reader has it says itself.
+    fn has(&mut self, of: &WiredTo, point: Point, span: &Range<usize>) -> Option<()> {
+        match of {
+            WiredTo::Module(id) => modules::has_point(id, point, &self.modules.known, span, self.checker.mistakes).then_some(()),
+            WiredTo::Reader => Some(()),
         }
-        let (word, number) = match point {
-            Point::Output(number) => (text::AN_OUTPUT, number),
-            Point::Input(number) => (text::AN_INPUT, number),
-            Point::Counter(number) => (text::A_COUNTER, number),
-        };
-        let message = text::NO_SUCH_POINT.with("module", id.as_str()).with("kind", module.kind_name());
-        let message = message.with("point", word).with("number", number.to_string());
-        let points: Vec<String> = module.like(point).iter().map(|(number, label)| format!("{number} ({label})")).collect();
-        let one = self.checker.mistakes.error(Code::NO_SUCH_POINT, message, span, text::UNKNOWN_HERE);
-        match points.as_slice() {
-            [] => one.help(text::NO_POINTS),
-            points => one.help(text::POINTS_ARE.with("points", points.join(", "))),
-        };
-        None
     }
 
     /// `module` or `reader = true`, one of them.

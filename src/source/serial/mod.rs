@@ -8,9 +8,9 @@
 //!
 //! Never: an answer to a reader before its pass is on disk; a card in log or status; a reading dropped while the gateway runs.
 
-mod backoff;
-mod link;
-mod port;
+pub(crate) mod backoff;
+pub(crate) mod link;
+pub(crate) mod port;
 mod queue;
 mod report;
 
