@@ -410,7 +410,7 @@ fn a_door_has_its_defaults_and_charges_where_it_sees_the_passage() {
     let (door, other) = with("{ open = { module = \"io1\" }, passage = { module = \"io1\", counter = 4 }, free = { module = \"io1\", input = 3 } }");
     assert_eq!((door.policy, door.charge, other), (Policy::SnapshotOnly, ChargeAt::Passage, None));
     assert_eq!((door.budget.as_millis(), door.wait.as_millis(), door.pulse.as_millis()), (300, 5_000, 500));
-    let io1 = || WiredTo::Module("io1".into());
+    let io1 = || WiredTo::Module("io1".to_owned());
     assert_eq!(door.open, OutputAt { of: io1(), output: 0 });
     assert_eq!(door.passage, Some(PassageAt { of: io1(), by: PassageBy::Counter(4) }));
     assert_eq!(door.free, Some(InputAt { of: io1(), input: 3 }));

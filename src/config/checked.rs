@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{Direction, GateId, ModuleId, ServicePointId};
+use crate::domain::{Direction, GateId, ServicePointId};
 
 /// Everything that `limegate.toml` says.
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ pub enum ChargeAt {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WiredTo {
     /// The module of this id; it is in [`Config::modules`].
-    Module(ModuleId),
+    Module(String),
     /// The gate's own reader.
     Reader,
 }

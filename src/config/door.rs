@@ -18,28 +18,9 @@ use crate::words::config as text;
 const DOOR_EXAMPLE: &str = "door = { open = { module = \"io1\", output = 0 }, passage = { module = \"io1\", counter = 0 } }";
 const OPEN_EXAMPLE: &str = "open = { module = \"io1\", output = 0 }";
 
-/// What doors can be wired to.
-pub(super) struct Modules<'a> {
-    /// Those without a mistake.
-    known: &'a [Module],
-    /// All names: a module with a mistake of its own is no second one.
-    names: Vec<&'a str>,
-}
-
-impl<'a> Modules<'a> {
-    pub(super) fn of(known: &'a [Module], raw: &'a [At<raw::Module>]) -> Self {
-        Self { known, names: raw.iter().filter_map(|module| Some(module.id.as_ref()?.value.as_str())).collect() }
-    }
-}
-
 /// The door of a gate: `None` after a mistake was noted, `Some(None)` where the device decides.
 #[allow(clippy::option_option, reason = "a mistake is not the same as no door")]
-pub(super) fn check(
-    gate: &At<raw::Gate>,
-    reader: Option<&ReaderConfig>,
-    modules: &Modules<'_>,
-    checker: &mut Checker<'_>,
-) -> Option<Option<DoorConfig>> {
+pub(super) fn check(gate: &At<raw::Gate>, reader: Option<&ReaderConfig>, modules: &Modules, checker: &mut Checker<'_>) -> Option<Option<DoorConfig>> {
     let decides = gate.mode.as_ref().is_some_and(|mode| mode.value == raw::Mode::Decide);
     match (&gate.door, decides) {
         (None, false) => Some(None),
@@ -63,7 +44,7 @@ struct Looked<'a, 'c> {
     gate: &'a At<raw::Gate>,
     door: &'a At<raw::Door>,
     reader: Option<&'a ReaderConfig>,
-    modules: &'a Modules<'a>,
+    modules: &'a Modules,
     checker: &'a mut Checker<'c>,
 }
 
@@ -194,18 +175,18 @@ impl Looked<'_, '_> {
 
     fn module(&mut self, module: &At<String>) -> Option<WiredTo> {
         let names = &self.modules.names;
-        if names.contains(&module.value.as_str()) {
-            return Some(WiredTo::Module(ModuleId(module.value.clone())));
+        if names.contains(&module.value) {
+            return Some(WiredTo::Module(module.value.clone()));
         }
-        let message = text::NO_SUCH_MODULE.with("module", unquoted(&module.value));
-        let one = self.checker.mistakes.error(Code::NO_SUCH_POINT, message, &module.span, text::UNKNOWN_HERE);
-        if let Some(near) = nearest(&module.value, names.iter().copied()) {
+        let message = text::UNKNOWN_MODULE.with("module", unquoted(&module.value));
+        let one = self.checker.mistakes.error(Code::UNKNOWN_MODULE, message, &module.span, text::UNKNOWN_HERE);
+        if let Some(near) = nearest(&module.value, names.iter().map(String::as_str)) {
             one.help(text::DID_YOU_MEAN.with("key", unquoted(near)));
         }
         if names.is_empty() {
             one.help(text::NO_MODULES);
         } else {
-            one.help(text::MODULES_ARE.with("modules", names.iter().map(|name| unquoted(name)).collect::<Vec<_>>().join(", ")));
+            one.help(text::KNOWN_MODULES.with("modules", names.iter().map(|name| unquoted(name)).collect::<Vec<_>>().join(", ")));
         }
         None
     }

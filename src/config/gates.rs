@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::{Checker, Named};
 use super::diagnostic::{Code, Mistakes};
-use super::door::Modules;
+use super::modules::Modules;
 use super::raw;
 use super::read::{At, missing, shown};
 use super::readers::{self, MQTT_JSON, NoProfile};
@@ -18,14 +18,14 @@ use crate::words::{self, Word, config as text};
 pub(super) const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_AB0KNUJC-if00-port0\"";
 
 /// Checks all gates. Broken ones are left out after their mistakes were noted.
-pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, modules: &Modules<'_>, checker: &mut Checker<'_>) -> Vec<Gate> {
+pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Vec<Gate> {
     clashes(raw, checker);
     let gates: Vec<Gate> = raw.iter().filter_map(|gate| one(gate, board, modules, checker)).collect();
     door::one_output_one_door(&gates, raw, checker.mistakes);
     gates
 }
 
-fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules<'_>, checker: &mut Checker<'_>) -> Option<Gate> {
+fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Option<Gate> {
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let id = checker.id(gate.id.as_ref(), &table, "id", "id = \"n1\"");
     let title = checker.text(gate.title.as_ref(), &table, "title", "title = \"Турникет 1\"");
