@@ -5,8 +5,11 @@
 //!
 //! Never: a panic or unbounded growth on any bytes; a value that was not wholly in one undamaged frame.
 
+pub mod gate_board;
 mod ironlogic;
 mod lines;
+pub mod modbus;
+mod module_map;
 #[cfg(test)]
 mod noise_tests;
 mod profile;
@@ -19,6 +22,7 @@ mod uid;
 
 pub use ironlogic::{IronLogic, IronLogicOptions};
 pub use lines::{End, Framing};
+pub use module_map::{Counter, Input, MapError, ModuleMap, Output, Setting};
 pub use profile::{Answers, Codec, Expected, Flow, Line, Parity, Profile, ProfileError, Sample, StopBits, Title};
 pub use rdm6300::{Rdm6300, Rdm6300Options};
 pub use repeats::Repeats;

@@ -16,8 +16,8 @@ pub struct Config {
     pub site: Site,
     /// At least one.
     pub gates: Vec<Gate>,
-    /// Modules that doors are wired to.
-    pub modules: Vec<Module>,
+    /// I/O modules and gate boards.
+    pub modules: Vec<super::Module>,
     /// Lime.
     pub lime: LimeConfig,
     /// The CRM.
@@ -170,13 +170,6 @@ pub enum PassageBy {
     Counter(u16),
     /// The device says so itself: `passage = "reader"`.
     Message,
-}
-
-/// `[[module]]`: relays, inputs and counters that doors are wired to.
-#[derive(Clone, Debug)]
-pub struct Module {
-    /// Names it.
-    pub id: String,
 }
 
 /// Where a gate's readings come from.

@@ -14,6 +14,7 @@ mod examples;
 mod gates;
 mod load;
 mod mask;
+mod module;
 mod modules;
 mod ports;
 #[allow(rustdoc::bare_urls, reason = "its comments become the JSON Schema's plain descriptions")]
@@ -28,13 +29,14 @@ mod units;
 
 pub use checked::{
     AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
-    Module, MqttConfig, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WiredTo,
+    MqttConfig, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;
 pub use environment::Environment;
 pub use examples::{AMOCRM, BITRIX24};
 pub use load::{from_bytes, load};
+pub use module::{BusLine, Module, ModuleKind, Point};
 pub use render::{Style, language_of, render, to_json};
 pub use schema::schema;
 pub use secret::SecretError;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::{Decoder, IronLogic, IronLogicOptions, Rdm6300, Rdm6300Options, Repeats, Scanner, ScannerOptions};
 
+pub(super) use raw::RawLine;
 pub use sample::{Expected, Sample};
 
 /// How to talk to one kind of reader.
