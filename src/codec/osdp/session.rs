@@ -247,10 +247,13 @@ impl Session {
         self.hold = hold;
     }
 
-    /// Takes an order. One for a reader that is not there ends at once.
+    /// Takes an order. One for a reader that is not there ends at once. Outputs come before lights and sounds.
     pub fn order(&mut self, order: Order, out: &mut Vec<Event>) {
+        let is_output = |order: &Order| matches!(order.command, Command::Output { .. });
         if self.online && self.orders.len() < MOST_ORDERS {
-            self.orders.push_back(order);
+            let behind = |other: &Order| is_output(&order) && !is_output(other);
+            let place = self.orders.iter().position(behind).unwrap_or(self.orders.len());
+            self.orders.insert(place, order);
         } else {
             out.push(Event::Ended { tag: order.tag, outcome: Outcome::NotSent });
         }
