@@ -79,6 +79,12 @@ codes! {
     NEEDS_FIRMWARE = "C-023";
     /// A certificate file that cannot be used.
     BAD_CA = "C-024";
+    /// A module that nobody knows.
+    UNKNOWN_MODULE = "C-030";
+    /// Two modules of one id.
+    SAME_MODULE = "C-031";
+    /// Two doors on one output.
+    SAME_OUTPUT = "C-032";
 }
 
 /// Whether the file can be used nevertheless.

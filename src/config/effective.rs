@@ -22,6 +22,7 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
             "board": config.site.board.as_ref().map(|board| board.name.as_str()),
         },
         "gate": config.gates.iter().map(gate).collect::<Vec<_>>(),
+        "module": config.modules.iter().map(super::modules::effective).collect::<Vec<_>>(),
         "lime": { "url": config.lime.url, "token": secret(&config.lime.token), "ca": config.lime.ca },
         "crm": crm(config, &secret),
         "journal": {
@@ -96,6 +97,9 @@ fn gate(gate: &super::Gate) -> Value {
         ReaderConfig::MqttJson { topic } => json!({ "reader": super::readers::MQTT_JSON, "topic": topic }),
     };
     merge(&mut table, reader);
+    let own =
+        gate.door.as_ref().map_or_else(|| json!({ "mode": "observe" }), |door| json!({ "mode": "decide", "door": super::door::effective(door) }));
+    merge(&mut table, own);
     table
 }
 

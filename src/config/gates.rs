@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::check::{Checker, Named};
 use super::diagnostic::{Code, Mistakes};
+use super::modules::Modules;
 use super::raw;
 use super::read::{At, missing, shown};
 use super::readers::{self, MQTT_JSON, NoProfile};
-use super::{Gate, ReaderConfig, SerialReader, ports};
+use super::{Gate, ReaderConfig, SerialReader, door, ports};
 use crate::board::{Board, Port};
 use crate::domain::{Direction, GateId, ServicePointId};
 use crate::words::{self, Word, config as text};
@@ -17,12 +18,14 @@ use crate::words::{self, Word, config as text};
 const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_AB0KNUJC-if00-port0\"";
 
 /// Checks all gates. Broken ones are left out after their mistakes were noted.
-pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, checker: &mut Checker<'_>) -> Vec<Gate> {
+pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Vec<Gate> {
     clashes(raw, checker);
-    raw.iter().filter_map(|gate| one(gate, board, checker)).collect()
+    let gates: Vec<Gate> = raw.iter().filter_map(|gate| one(gate, board, modules, checker)).collect();
+    door::one_output_one_door(&gates, raw, checker.mistakes);
+    gates
 }
 
-fn one(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<Gate> {
+fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Option<Gate> {
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let id = checker.id(gate.id.as_ref(), &table, "id", "id = \"n1\"");
     let title = checker.text(gate.title.as_ref(), &table, "title", "title = \"Турникет 1\"");
@@ -37,7 +40,8 @@ fn one(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut Checker<'_>) -
         Some(raw::Direction::Out) => Direction::Out,
         _ => Direction::In,
     };
-    Some(Gate { id: GateId(id?), title: title?, service_point: ServicePointId(service_point?), direction, reader: reader? })
+    let door = door::check(gate, reader.as_ref(), modules, checker);
+    Some(Gate { id: GateId(id?), title: title?, service_point: ServicePointId(service_point?), direction, reader: reader?, door: door? })
 }
 
 fn mqtt_reader(gate: &At<raw::Gate>, mistakes: &mut Mistakes) -> Option<ReaderConfig> {

@@ -7,12 +7,14 @@ mod check;
 mod checked;
 mod crm;
 mod diagnostic;
+mod door;
 mod effective;
 mod environment;
 mod examples;
 mod gates;
 mod load;
 mod mask;
+mod modules;
 mod ports;
 #[allow(rustdoc::bare_urls, reason = "its comments become the JSON Schema's plain descriptions")]
 mod raw;
@@ -25,8 +27,8 @@ mod syntax;
 mod units;
 
 pub use checked::{
-    AmoAuth, AmoCrm, Bitrix24, BitrixAuth, Config, Crm, CrmKind, Delivery, Gate, JournalConfig, Language, LimeConfig, MqttConfig, PassesAs,
-    ReaderConfig, SecretSource, SerialReader, Site, StageRef,
+    AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
+    Module, MqttConfig, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;

@@ -3,6 +3,10 @@
 //!
 //! Never: a gate opened before the decision is on disk; a guest charged twice, or let in without a record; an output on after a restart.
 
+mod authority;
+
+pub use authority::{Answer, Authority, Commit};
+
 use crate::domain::{Decision, Direction, Medium, ServicePointId};
 
 /// What is asked of the entitlement snapshot.
