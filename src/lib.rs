@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | everything below |
 //! | 4 | [`gateway`] (assembly of the running service) | everything below |
-//! | 3 | [`source`], [`device`], [`door`], [`mqtt`], [`delivery`], [`status`] | everything below |
+//! | 3 | [`source`], [`device`], [`listen`], [`door`], [`mqtt`], [`delivery`], [`status`] | everything below |
 //! | 2 | [`flow`] | everything below |
 //! | 1 | [`journal`], [`lime`], [`crm`], [`codec`], [`http`] | everything below |
 //! | 0 | [`domain`], [`clock`], [`config`], [`board`], [`ports`], [`words`] | each other |
@@ -34,6 +34,7 @@ pub mod gateway;
 pub mod http;
 pub mod journal;
 pub mod lime;
+pub mod listen;
 pub mod mqtt;
 pub mod ports;
 pub mod source;

@@ -5,6 +5,7 @@
 //!
 //! Never: a panic or unbounded growth on any bytes; a value that was not wholly in one undamaged frame.
 
+pub mod guess;
 mod ironlogic;
 mod lines;
 #[cfg(test)]
