@@ -83,6 +83,17 @@ pub enum ReaderConfig {
     },
 }
 
+impl ReaderConfig {
+    /// The serial port that it reads, where it reads one.
+    #[must_use]
+    pub fn port(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Serial(reader) => Some(&reader.port),
+            Self::MqttJson { .. } => None,
+        }
+    }
+}
+
 /// A reader on a serial port.
 #[derive(Clone, Debug)]
 pub struct SerialReader {

@@ -56,7 +56,10 @@ mod tests {
     use super::*;
 
     fn text(bytes: &[u8]) -> String {
-        masked(bytes).into_iter().map(|byte| byte.map_or('·', |byte| if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '.' })).collect()
+        masked(bytes)
+            .into_iter()
+            .map(|byte| byte.map_or('·', |byte| if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '.' }))
+            .collect()
     }
 
     #[test]

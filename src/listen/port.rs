@@ -1,13 +1,15 @@
 //! A port that is only listened to: opened for reading, locked against the gateway, with damage on the line told.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::termios::{ControlModes, InputModes, OptionalActions, QueueSelector, SpecialCodeIndex};
-use tokio::io::unix::AsyncFd;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
 
 use crate::codec::{Line, Parity, StopBits};
 
@@ -41,7 +43,8 @@ pub struct Heard {
 #[derive(Debug)]
 pub struct Port {
     path: PathBuf,
-    file: AsyncFd<File>,
+    /// What can only be read from is one thing to the runtime, a pipe or a terminal.
+    file: Receiver,
     marks: Marks,
 }
 
@@ -61,7 +64,7 @@ impl Port {
             other => broken(other),
         })?;
         set(&file, line).map_err(broken)?;
-        let file = AsyncFd::new(file).map_err(|error| OpenError::Broken(path.to_owned(), error))?;
+        let file = Receiver::from_file_unchecked(file).map_err(|error| OpenError::Broken(path.to_owned(), error))?;
         Ok(Self { path: path.to_owned(), file, marks: Marks::default() })
     }
 
@@ -71,7 +74,7 @@ impl Port {
     /// When the port does not take them.
     pub fn set(&mut self, line: Line) -> Result<(), OpenError> {
         self.marks = Marks::default();
-        set(self.file.get_ref(), line).map_err(|error| OpenError::Broken(self.path.clone(), error.into()))
+        set(&self.file, line).map_err(|error| OpenError::Broken(self.path.clone(), error.into()))
     }
 
     /// Waits for the next bytes. Cancel safe.
@@ -81,18 +84,13 @@ impl Port {
     pub async fn read(&mut self) -> io::Result<Heard> {
         let mut buffer = [0; 512];
         loop {
-            let mut ready = self.file.readable().await?;
-            match ready.try_io(|file| file.get_ref().read(&mut buffer)) {
-                Err(_) => {}
-                Ok(Ok(0)) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the device went away")),
-                Ok(Ok(count)) => {
-                    let heard = self.marks.read(buffer.get(..count).unwrap_or_default());
-                    if heard != Heard::default() {
-                        return Ok(heard);
-                    }
-                }
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Err(error),
+            let count = self.file.read(&mut buffer).await?;
+            if count == 0 {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the device went away"));
+            }
+            let heard = self.marks.read(buffer.get(..count).unwrap_or_default());
+            if heard != Heard::default() {
+                return Ok(heard);
             }
         }
     }
@@ -109,7 +107,8 @@ fn not_opened(path: &Path, error: io::Error) -> OpenError {
 }
 
 /// Raw, with these settings, and with damage marked (PARMRK of termios(3)). Nothing is echoed: that would be writing.
-fn set(file: &File, line: Line) -> rustix::io::Result<()> {
+fn set(file: impl AsFd, line: Line) -> rustix::io::Result<()> {
+    let file = file.as_fd();
     let mut mode = rustix::termios::tcgetattr(file)?;
     mode.make_raw();
     mode.input_modes &= !(InputModes::IGNPAR | InputModes::IGNBRK | InputModes::IXON | InputModes::IXOFF);

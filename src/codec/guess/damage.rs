@@ -21,7 +21,8 @@ pub struct Rests {
 /// Asks a profile again after each change.
 pub(super) fn rests(heard: &Recording, profile: &Profile, before: &Understood) -> Rests {
     let breaks = |changed: &Recording| understand(changed, profile).frames * 2 < before.frames.max(1);
-    let without = |mark: u8| heard.chunks().iter().any(|chunk| chunk.bytes.contains(&mark)) && breaks(&heard.map(|byte| (byte != mark).then_some(byte)));
+    let without =
+        |mark: u8| heard.chunks().iter().any(|chunk| chunk.bytes.contains(&mark)) && breaks(&heard.map(|byte| (byte != mark).then_some(byte)));
     let marks = [b'\r', b'\n', 0x02, 0x03, b':'].into_iter().filter(|mark| without(*mark)).count();
     let mut at = 0_u8;
     let exchanged = heard.map(|byte| {

@@ -119,7 +119,8 @@ fn bytes_at_the_wrong_speed_fit_nothing_that_would_be_believed() {
         let mut recording = Recording::new(line());
         for _ in 0..6 {
             // What a faster or slower sender leaves: bytes with long runs of equal bits, and no terminators on purpose.
-            let burst: Vec<u8> = (0..rng.usize(8..40)).map(|_| rng.choice([0x00, 0x80, 0xE0, 0xF8, 0xFE, 0x98, 0x86, 0x1E, 0x78, 0xC0]).unwrap_or(0)).collect();
+            let burst: Vec<u8> =
+                (0..rng.usize(8..40)).map(|_| rng.choice([0x00, 0x80, 0xE0, 0xF8, 0xFE, 0x98, 0x86, 0x1E, 0x78, 0xC0]).unwrap_or(0)).collect();
             recording.push(300, &burst);
         }
         recording.silent_ms = 2_000;
