@@ -6,6 +6,7 @@
 //! Never: a panic or unbounded growth on any bytes; a value that was not wholly in one undamaged frame.
 
 pub mod gate_board;
+pub mod guess;
 mod ironlogic;
 mod lines;
 pub mod modbus;

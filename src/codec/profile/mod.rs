@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Decoder, IronLogic, IronLogicOptions, Rdm6300, Rdm6300Options, Repeats, Scanner, ScannerOptions};
+use super::{Content, Decoder, IronLogic, IronLogicOptions, Rdm6300, Rdm6300Options, Repeats, Scanner, ScannerOptions, UidOrder};
 
 pub(super) use raw::RawLine;
 pub use sample::{Expected, Sample};
@@ -62,6 +62,27 @@ pub struct Line {
     pub stop_bits: StopBits,
     /// Flow control.
     pub flow: Flow,
+}
+
+impl Line {
+    /// What most readers are delivered with.
+    pub const COMMON: Self = Self { baud: 9600, data_bits: 8, parity: Parity::None, stop_bits: StopBits::One, flow: Flow::None };
+}
+
+/// As installers write it: `9600 8N1`.
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parity = match self.parity {
+            Parity::None => 'N',
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
+        };
+        let stop = match self.stop_bits {
+            StopBits::One => 1,
+            StopBits::Two => 2,
+        };
+        write!(f, "{} {}{parity}{stop}", self.baud, self.data_bits)
+    }
 }
 
 /// Parity of a line.
@@ -204,6 +225,19 @@ impl Profile {
             Codec::Scanner(options) => Box::new(Scanner::new(options.clone())),
             Codec::Rdm6300(options) => Box::new(Rdm6300::new(*options)),
         }
+    }
+
+    /// The same profile with UIDs in another order of bytes. `None`: it reads no UIDs.
+    #[must_use]
+    pub fn with_uid_order(&self, order: UidOrder) -> Option<Self> {
+        let mut other = self.clone();
+        match &mut other.codec {
+            Codec::IronLogic(options) => options.uid_order = order,
+            Codec::Rdm6300(options) => options.uid_order = order,
+            Codec::Scanner(options) if options.content == Content::Uid => options.uid_order = order,
+            Codec::Scanner(_) => return None,
+        }
+        Some(other)
     }
 
     /// What tells repeats on one port.
