@@ -6,5 +6,6 @@ mod amocrm;
 mod bitrix24;
 mod faults;
 mod lime;
+mod lime_integration;
 mod robust;
 mod support;
