@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test, to stop is to fail")]
 
 mod amocrm;
+mod amocrm_integration;
 mod bitrix24;
 mod faults;
 mod lime;
