@@ -146,7 +146,7 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
             ReaderConfig::MqttJson { topic } => {
                 // The config's check gives every such gate a broker.
                 let Some(client) = &broker else { continue };
-                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone() };
+                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone(), door: None };
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
                 readers.spawn(validators::run(validator, parts.0, parts.1, parts.2, client.clone(), stop.clone()));
             }
