@@ -571,7 +571,7 @@ impl Runner {
         let Some(guest) = self.guests.get_mut(&visit) else { return };
         let mut pass = guest.pass.clone();
         if !decision.admitted || passage == PassageState::NotPassed {
-            self.shared.entitlements.settled(visit);
+            self.shared.entitlements.released(visit);
             self.lock_recent().not_passed(visit, &pass.medium);
         }
         let Some(guest) = self.guests.get_mut(&visit) else { return };

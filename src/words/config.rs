@@ -161,12 +161,12 @@ super::words! {
     UNKNOWN_MODULE: "неизвестный модуль `{module}`", "unknown module `{module}`";
     KNOWN_MODULES: "есть такие: {modules}", "there are: {modules}";
     NO_MODULES: "таблиц [[module]] в файле нет", "the file has no [[module]] tables";
-    SAME_MODULE: "два модуля называются `{id}`", "two modules are called `{id}`";
     READER_TAKES_NO_ORDERS: "считыватель {reader} только читает: выходов и входов у него нет", "the reader {reader} only reads: it has no outputs and no inputs";
     WIRE_A_MODULE: "подключите турникет к модулю: { module = \"io1\", output = 0 }", "wire the turnstile to a module: { module = \"io1\", output = 0 }";
     NO_EVIDENCE: "списание по проходу, а где виден проход, не сказано", "charged on the passage, but nothing says where the passage is seen";
     NO_EVIDENCE_HELP: "добавьте passage = { module = \"io1\", counter = 0 } или напишите write_off = \"open\"",
         "add passage = { module = \"io1\", counter = 0 }, or write write_off = \"open\"";
+    SAME_MODULE: "два модуля называются `{id}`", "two modules are called `{id}`";
     SAME_OUTPUT: "входы `{first}` и `{second}` открывают один выход, а настройки дверей разные", "gates `{first}` and `{second}` open one output with different doors";
     SAME_OUTPUT_HELP: "у считывателей одной двери таблица door должна быть одинаковой", "readers of one door need the same door table";
 
@@ -193,5 +193,10 @@ super::words! {
     // The end of `check`.
     IN_ORDER: "{file}: всё в порядке, {gates} {gates#вход|входа|входов}", "{file}: in order, {gates} {gates#gate|gates}";
     MISTAKES: "{n} {n#ошибка|ошибки|ошибок} в {file}", "{n} {n#mistake|mistakes} in {file}";
+    AND_MORE: "и ещё {n}", "and {n} more";
+    LAST_GOOD_RUNS: "Файл настроек не применён; шлюз работает на последних годных настройках. После исправления: systemctl reload limegate",
+        "The config file is not applied; the gateway runs on the last good one. When it is mended: systemctl reload limegate";
+    LAST_GOOD_USED: "В {file} есть ошибки (limegate check их покажет); здесь действуют последние годные настройки.",
+        "{file} has mistakes (limegate check shows them); this goes by the last good config.";
     WARNINGS: "{n} {n#предупреждение|предупреждения|предупреждений}", "{n} {n#warning|warnings}";
 }
