@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::feeds::Origin;
+use super::transactions::Transaction;
 use super::write_offs::Item;
 use super::{Lime, time};
 use crate::wire;
@@ -123,7 +125,7 @@ impl Lime {
                 hold.state = HoldState::Cancelled;
             }
             (HoldState::Taken, false) => {
-                self.give_back(&hold);
+                self.give_back(wall_ms, &hold);
                 (hold.state, hold.result) = (HoldState::Cancelled, None);
             }
             (HoldState::Held | HoldState::Expired, true) => {
@@ -145,6 +147,11 @@ impl Lime {
         true
     }
 
+    /// The charges that a grant has led to before its report.
+    pub(super) fn charged_ahead(&self, id: &str) -> u64 {
+        self.holds.get(id).map_or(0, |hold| u64::from(hold.state == HoldState::Taken && hold.result.is_some()))
+    }
+
     /// The report of a pass that had a grant: the result, where the grant decides it.
     pub(super) fn reported(&mut self, wall_ms: i64, item: &Item<'_>) -> Option<Value> {
         let mut hold = self.holds.get(item.id).cloned()?;
@@ -159,7 +166,7 @@ impl Lime {
             }
             HoldState::Taken if item.admitted => hold.result,
             HoldState::Taken => {
-                self.give_back(&hold);
+                self.give_back(wall_ms, &hold);
                 None
             }
             HoldState::Refused | HoldState::Cancelled | HoldState::Expired | HoldState::Reported => None,
@@ -220,16 +227,19 @@ impl Lime {
         }
     }
 
-    /// What was taken on a grant that came to nothing goes back, and the transaction with it.
-    fn give_back(&mut self, hold: &Hold) {
+    /// What was taken on a grant that came to nothing goes back, by a transaction of its own.
+    fn give_back(&mut self, wall_ms: i64, hold: &Hold) {
         if let Some((right, amount)) = &hold.right
             && let Some(right) = self.rights.get_mut(right)
         {
             right.balance += amount;
         }
         let id = hold.result.as_ref().and_then(|result| result.get("transaction_id")).and_then(Value::as_str);
-        if let Some(transaction) = self.transactions.iter_mut().find(|transaction| Some(transaction.id.as_str()) == id) {
-            (transaction.quantity, transaction.amount) = (0, 0);
+        let taken = self.transactions.iter().rev().find(|transaction| Some(transaction.id.as_str()) == id).cloned();
+        if let Some(taken) = taken {
+            let origin = Origin::gateway(taken.write_off_id.as_deref().unwrap_or_default());
+            let refund = Transaction { id: self.next_transaction_id(), kind: "refund", received_ms: wall_ms, ..taken };
+            self.book(refund, origin);
         }
     }
 }

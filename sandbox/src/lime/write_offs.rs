@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::clients::Transaction;
+use super::feeds::Origin;
+use super::transactions::{Line, Transaction};
 use super::{CURRENCY, Lime, time};
 use crate::wire;
 
@@ -189,10 +190,8 @@ impl Lime {
             return rejected(id, "unknown_service_point", "there is no such service point");
         }
         let before = self.transactions.len();
-        let granted = self.reported(wall_ms, &parsed);
-        // What a grant took counts as applied by the report of its pass.
-        let taken = usize::from(granted.as_ref().is_some_and(|result| !result["transaction_id"].is_null()) && self.transactions.len() == before);
-        let mut result = match granted {
+        let ahead = self.charged_ahead(id);
+        let mut result = match self.reported(wall_ms, &parsed) {
             Some(result) => result,
             None => self.apply(wall_ms, &parsed),
         };
@@ -201,7 +200,8 @@ impl Lime {
             map.insert("received_at".to_owned(), json!(time(wall_ms)));
             map.insert("service_point_name".to_owned(), json!(self.service_point(parsed.point).map(|point| &point.name)));
         }
-        let transactions = u64::try_from(self.transactions.len() - before + taken).unwrap_or(u64::MAX);
+        let booked = |kind: &str| self.transactions.iter().skip(before).map(|transaction| u64::from(transaction.kind == kind)).sum::<u64>();
+        let transactions = (ahead + booked("write_off")).saturating_sub(booked("refund"));
         let (medium, point) = (parsed.medium.1.clone(), parsed.point.to_owned());
         self.write_offs.insert(id.to_owned(), Stored { hash, medium, point, result: result.clone(), received: 1, conflicts: 0, transactions });
         result
@@ -266,31 +266,29 @@ impl Lime {
         right.balance -= amount;
         right.last_used_by = Some(item.id.to_owned());
         let money = right.kind == "deposit";
+        let (kind, title, balance) = (right.kind, right.title.clone(), right.balance);
+        let (quantity, paid) = if money { (1, amount) } else { (amount, 0) };
         let transaction = Transaction {
-            id: format!("tr-{}", self.transactions.len() + 1),
+            id: self.next_transaction_id(),
+            kind: "write_off",
             client_id: client_id.clone(),
+            receipt_id: None,
             occurred_at: item.occurred_at.to_owned(),
             received_ms: wall_ms,
-            service_point_id: item.point.to_owned(),
-            write_off_id: item.id.to_owned(),
-            right_id: right_id.to_owned(),
-            title: right.title.clone(),
-            quantity: if money { 1 } else { amount },
-            amount: if money { amount } else { 0 },
+            service_point_id: Some(item.point.to_owned()),
+            write_off_id: Some(item.id.to_owned()),
+            lines: vec![Line { good_type_id: None, name: title.clone(), quantity, amount: paid, right_id: Some(right_id.to_owned()) }],
+            total: paid,
+            payments: Vec::new(),
         };
         let result = json!({
             "status": status, "code": code, "transaction_id": transaction.id, "client_id": client_id,
-            "right": {"id": right_id, "kind": right.kind, "balance_after": right.balance},
+            "right": {"id": right_id, "kind": kind, "balance_after": balance},
             "conflict_with": conflict_with,
-            "charge": {"quantity": transaction.quantity, "amount": money.then_some(amount), "currency": money.then_some(CURRENCY),
-            "title": transaction.title},
+            "charge": {"quantity": quantity, "amount": money.then_some(amount), "currency": money.then_some(CURRENCY), "title": title},
             "message": null,
         });
-        if let Some(client) = client_id.and_then(|id| self.clients.get_mut(&id)) {
-            client.transactions.push(self.transactions.len());
-            client.version += 1;
-        }
-        self.transactions.push(transaction);
+        self.book(transaction, Origin::gateway(item.id));
         result
     }
 }
