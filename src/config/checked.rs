@@ -191,6 +191,15 @@ impl ReaderConfig {
     pub fn takes_orders(&self) -> bool {
         !matches!(self, Self::Serial(_))
     }
+
+    /// The serial port that it reads, where it reads one.
+    #[must_use]
+    pub fn port(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Serial(reader) => Some(&reader.port),
+            Self::MqttJson { .. } => None,
+        }
+    }
 }
 
 /// A reader on a serial port.

@@ -10,6 +10,7 @@ mod bus;
 mod count;
 pub mod gate_board;
 pub mod modbus;
+pub mod mqtt;
 mod outbox;
 
 use std::pin::Pin;

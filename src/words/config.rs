@@ -161,7 +161,6 @@ super::words! {
     UNKNOWN_MODULE: "неизвестный модуль `{module}`", "unknown module `{module}`";
     KNOWN_MODULES: "есть такие: {modules}", "there are: {modules}";
     NO_MODULES: "таблиц [[module]] в файле нет", "the file has no [[module]] tables";
-    SAME_MODULE: "два модуля называются `{id}`", "two modules are called `{id}`";
     READER_TAKES_NO_ORDERS: "считыватель {reader} только читает: выходов и входов у него нет", "the reader {reader} only reads: it has no outputs and no inputs";
     WIRE_A_MODULE: "подключите турникет к модулю: { module = \"io1\", output = 0 }", "wire the turnstile to a module: { module = \"io1\", output = 0 }";
     NO_EVIDENCE: "списание по проходу, а где виден проход, не сказано", "charged on the passage, but nothing says where the passage is seen";
@@ -171,9 +170,10 @@ super::words! {
     SAME_OUTPUT_HELP: "у считывателей одной двери таблица door должна быть одинаковой", "readers of one door need the same door table";
 
     // C-040 to C-044: modules.
+    SAME_MODULE_ID: "два модуля называются `{id}`", "two modules are called `{id}`";
     PORT_OF_READER: "порт модуля `{module}` занят считывателем входа `{gate}`", "the port of module `{module}` is used by the reader of gate `{gate}`";
-    UNKNOWN_KIND: "неизвестный вид модуля `{kind}`", "unknown kind of module `{kind}`";
-    KNOWN_KINDS: "есть такие: {kinds}; или путь к своей карте модуля", "there are: {kinds}; or the path of a module map of your own";
+    UNKNOWN_MODULE_KIND: "неизвестный вид модуля `{kind}`", "unknown kind of module `{kind}`";
+    KNOWN_MODULE_KINDS: "есть такие: {kinds}; или путь к своей карте модуля", "there are: {kinds}; or the path of a module map of your own";
     BAD_MAP: "карта модуля {path} не годится: {why}", "the module map {path} is of no use: {why}";
     SAME_ADDRESS: "модули `{first}` и `{second}` на одной линии имеют один адрес {address}", "modules `{first}` and `{second}` on one line have the same address {address}";
     LINE_DIFFERS: "модули `{first}` и `{second}` на одной линии, а настройки линии разные: {first_line} и {second_line}",
@@ -193,5 +193,10 @@ super::words! {
     // The end of `check`.
     IN_ORDER: "{file}: всё в порядке, {gates} {gates#вход|входа|входов}", "{file}: in order, {gates} {gates#gate|gates}";
     MISTAKES: "{n} {n#ошибка|ошибки|ошибок} в {file}", "{n} {n#mistake|mistakes} in {file}";
+    AND_MORE: "и ещё {n}", "and {n} more";
+    LAST_GOOD_RUNS: "Файл настроек не применён; шлюз работает на последних годных настройках. После исправления: systemctl reload limegate",
+        "The config file is not applied; the gateway runs on the last good one. When it is mended: systemctl reload limegate";
+    LAST_GOOD_USED: "В {file} есть ошибки (limegate check их покажет); здесь действуют последние годные настройки.",
+        "{file} has mistakes (limegate check shows them); this goes by the last good config.";
     WARNINGS: "{n} {n#предупреждение|предупреждения|предупреждений}", "{n} {n#warning|warnings}";
 }
