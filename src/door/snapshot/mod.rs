@@ -25,6 +25,8 @@ pub mod keeper;
 pub mod media;
 pub mod neighbours;
 pub mod terms;
+#[cfg(test)]
+mod tests;
 pub mod uses;
 pub mod view;
 
