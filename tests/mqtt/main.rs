@@ -5,6 +5,7 @@
 mod demo;
 mod gateway;
 mod mosquitto;
+mod neighbours;
 mod outages;
 mod presence;
 mod tls;

@@ -24,6 +24,9 @@ pub mod hours;
 pub mod keeper;
 pub mod media;
 pub mod neighbours;
+#[cfg(test)]
+mod sandboxed;
+pub mod start;
 pub mod terms;
 #[cfg(test)]
 mod tests;
