@@ -11,8 +11,8 @@ use std::time::Duration;
 use limegate::device::Told;
 use limegate::status::Link;
 use sandbox::turnstile::{Answer, Family, Simulator};
-use serialport::{SerialPort, TTYPort};
 use serial_bench::{Bench, Mood, eventually, reader};
+use serialport::{SerialPort, TTYPort};
 
 /// Replugs in a row: `LIMEGATE_REPLUGS=1000` for the long form.
 fn replugs() -> usize {

@@ -203,7 +203,8 @@ fn card(profile: &str, telegram: &str) -> String {
 
 #[test]
 fn one_card_is_one_medium_whichever_kind_of_reader_it_is_held_at() {
-    for (reader, telegram) in [("ironlogic-z2", "Em-Marine[1700] 009,22847\r\n"), ("colon-lrc", ":170009593F48"), ("rdm6300", "\x02170009593F78\x03")] {
+    for (reader, telegram) in [("ironlogic-z2", "Em-Marine[1700] 009,22847\r\n"), ("colon-lrc", ":170009593F48"), ("rdm6300", "\x02170009593F78\x03")]
+    {
         assert_eq!(card(reader, telegram), "170009593F", "{reader}");
     }
     for (reader, telegram) in

@@ -23,9 +23,7 @@ impl Speaker {
     fn event(payload: &[u8]) -> Heard {
         // The gate is the driver's business; the message names none.
         match message::read(&GateId(String::new()), payload, payload.len()) {
-            Ok(message::Message::Passage(passage)) => {
-                Heard::Signal { direction: passage.direction, signal: seen::passage(&passage), id: passage.id }
-            }
+            Ok(message::Message::Passage(passage)) => Heard::Signal { direction: passage.direction, signal: seen::passage(&passage), id: passage.id },
             Ok(message::Message::Alarm(alarm)) => Heard::Signal { direction: None, signal: seen::alarm(&alarm), id: alarm.id },
             Ok(message::Message::Reading(_)) => Heard::Bad("a medium, and no gate's reader has this topic"),
             Err(_) => Heard::Bad("not the JSON that docs/mqtt.md describes"),
@@ -136,14 +134,20 @@ mod tests {
         let refused = Err("blocked".to_owned());
         assert_eq!(hear("/open/ack", r#"{"v":1,"id":"a","ok":false,"error":"blocked"}"#), [Heard::Answered { id: "a".to_owned(), result: refused }]);
         let refused = Err("refused".to_owned());
-        assert_eq!(hear("/open/ack", r#"{"v":1,"id":"a","ok":false,"error":"card 04:A1"}"#), [Heard::Answered { id: "a".to_owned(), result: refused }]);
+        assert_eq!(
+            hear("/open/ack", r#"{"v":1,"id":"a","ok":false,"error":"card 04:A1"}"#),
+            [Heard::Answered { id: "a".to_owned(), result: refused }]
+        );
         assert!(matches!(hear("/open/ack", r#"{"v":2,"id":"a","ok":true}"#).as_slice(), [Heard::Bad(_)]));
         let passed = Signal::Passed { direction: Some(Direction::In), count: 1 };
         assert_eq!(
             hear("/pass", r#"{"v":1,"id":7,"kind":"passed","dir":"in"}"#),
             [Heard::Signal { direction: Some(Direction::In), signal: passed, id: "7".to_owned() }]
         );
-        assert!(matches!(hear("/pass", r#"{"v":1,"id":7,"kind":"alarm","alarm":"tamper"}"#).as_slice(), [Heard::Signal { signal: Signal::Tamper(true), .. }]));
+        assert!(matches!(
+            hear("/pass", r#"{"v":1,"id":7,"kind":"alarm","alarm":"tamper"}"#).as_slice(),
+            [Heard::Signal { signal: Signal::Tamper(true), .. }]
+        ));
         assert!(matches!(hear("/pass", "x").as_slice(), [Heard::Bad(_)]));
         assert_eq!(hear("/open", "our own"), []);
         assert_eq!(speaker().hear("gw/vysota/in-1/pass", br#"{"v":1,"id":7,"kind":"passed"}"#, true), [], "kept by the broker");

@@ -148,8 +148,7 @@ mod tests {
 
     #[test]
     fn an_order_is_switch_set_with_its_own_end_and_is_answered_by_id() {
-        let wish =
-            Wish { id: Uuid::nil(), output: 1, direction: Direction::In, act: Act::On { pulse_ms: 500 }, left_ms: 1, expires_wall_ms: 0 };
+        let wish = Wish { id: Uuid::nil(), output: 1, direction: Direction::In, act: Act::On { pulse_ms: 500 }, left_ms: 1, expires_wall_ms: 0 };
         let said = Speaker::new(PREFIX.to_owned()).say(&wish).unwrap();
         assert_eq!(said.topic, "shellyplus1-a8032abe54dc/rpc");
         let request: Value = serde_json::from_str(&said.payload).unwrap();

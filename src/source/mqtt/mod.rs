@@ -57,7 +57,17 @@ pub async fn run(
 ) {
     let mut subscription = client.subscribe(&validator.topic);
     let mut link = subscription.link();
-    let mut gate = Gate { id: validator.gate, hub, clock, bad: Throttle::default(), refused: Throttle::default(), troubled: false, ids: Ids::default(), door: validator.door, signals: VecDeque::new() };
+    let mut gate = Gate {
+        id: validator.gate,
+        hub,
+        clock,
+        bad: Throttle::default(),
+        refused: Throttle::default(),
+        troubled: false,
+        ids: Ids::default(),
+        door: validator.door,
+        signals: VecDeque::new(),
+    };
     gate.linked(*link.borrow_and_update());
     let mut lane = Lane::new(intake);
     loop {
