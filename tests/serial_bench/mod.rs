@@ -119,6 +119,7 @@ impl Bench {
             service_point: ServicePointId::from("sp-1"),
             direction: Direction::In,
             reader: ReaderConfig::Serial(reader.clone()),
+            door: None,
         };
         let intake = Arc::new(Desk { mood: watch::Sender::new(Mood::Stores), attempts: Mutex::new(0), stored: Mutex::new(Vec::new()) });
         let (hub, clock) = (Arc::new(Hub::default()), Arc::new(ManualClock::synced(1_700_000_000_000)));

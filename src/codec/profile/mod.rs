@@ -11,8 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ColonLrc, ColonLrcOptions, Content, Decoder, IronLogic, IronLogicOptions, Rdm6300, Rdm6300Options, Repeats, Scanner, ScannerOptions};
+use super::{
+    ColonLrc, ColonLrcOptions, Content, Decoder, IronLogic, IronLogicOptions, Rdm6300, Rdm6300Options, Repeats, Scanner, ScannerOptions, UidOrder,
+};
 
+pub(super) use raw::RawLine;
 pub use sample::{Expected, Sample};
 
 /// How to talk to one kind of reader.
@@ -63,6 +66,27 @@ pub struct Line {
     pub stop_bits: StopBits,
     /// Flow control.
     pub flow: Flow,
+}
+
+impl Line {
+    /// What most readers are delivered with.
+    pub const COMMON: Self = Self { baud: 9600, data_bits: 8, parity: Parity::None, stop_bits: StopBits::One, flow: Flow::None };
+}
+
+/// As installers write it: `9600 8N1`.
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parity = match self.parity {
+            Parity::None => 'N',
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
+        };
+        let stop = match self.stop_bits {
+            StopBits::One => 1,
+            StopBits::Two => 2,
+        };
+        write!(f, "{} {}{parity}{stop}", self.baud, self.data_bits)
+    }
 }
 
 /// Parity of a line.
@@ -233,6 +257,20 @@ impl Profile {
             Codec::Rdm6300(options) => Box::new(Rdm6300::new(*options)),
             Codec::ColonLrc(options) => Box::new(ColonLrc::new(*options)),
         }
+    }
+
+    /// The same profile with UIDs in another order of bytes. `None`: it reads no UIDs.
+    #[must_use]
+    pub fn with_uid_order(&self, order: UidOrder) -> Option<Self> {
+        let mut other = self.clone();
+        match &mut other.codec {
+            Codec::IronLogic(options) => options.uid_order = order,
+            Codec::Rdm6300(options) => options.uid_order = order,
+            Codec::Scanner(options) if options.content == Content::Uid => options.uid.order = order,
+            Codec::ColonLrc(options) => options.uid_order = order,
+            Codec::Scanner(_) => return None,
+        }
+        Some(other)
     }
 
     /// Whether all it gives of a card is 24 bits or fewer, as Wiegand 26 does: different cards of one venue are likely to share them.

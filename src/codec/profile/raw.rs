@@ -29,7 +29,7 @@ pub(super) struct RawProfile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct RawLine {
+pub(in crate::codec) struct RawLine {
     baud: u32,
     data_bits: u8,
     parity: Parity,
@@ -172,7 +172,7 @@ impl RawProfile {
 }
 
 impl RawLine {
-    fn check(self) -> Result<Line, String> {
+    pub(in crate::codec) fn check(self) -> Result<Line, String> {
         if !(300..=4_000_000).contains(&self.baud) {
             return Err(format!("line.baud = {}: 300 to 4000000 are allowed", self.baud));
         }

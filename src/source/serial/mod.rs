@@ -10,10 +10,10 @@
 //!
 //! Never: an answer to a reader before its pass is on disk; a card in log or status; a reading dropped while the gateway runs.
 
-mod backoff;
-mod link;
+pub(crate) mod backoff;
+pub(crate) mod link;
 mod port;
-mod queue;
+pub(crate) mod queue;
 mod report;
 mod voice;
 
