@@ -89,6 +89,8 @@ codes! {
     SAME_ADDRESS = "C-041";
     /// Modules of one line that do not go together: other settings, another protocol.
     LINE_DIFFERS = "C-042";
+    /// An output, input or counter that the module does not have.
+    NO_SUCH_POINT = "C-043";
     /// A protocol known from a single source.
     EXPERIMENTAL = "C-044";
 }

@@ -44,6 +44,37 @@ pub struct GateState {
     pub bad_frames: u64,
 }
 
+/// An I/O module or gate board.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleState {
+    /// For people.
+    pub title: String,
+    /// `wb-mr6c`, `gate-board-7e`, ...
+    pub kind: String,
+    /// The port, or what else it is reached by.
+    pub port: String,
+    /// Its address there.
+    pub address: u8,
+    /// Whether it answers.
+    pub link: Link,
+    /// Why not, in one line.
+    pub error: Option<String>,
+    /// Boot time of the last answer.
+    pub last_answer_boot_ms: Option<u64>,
+    /// Questions since the start.
+    pub asked: u64,
+    /// Questions that nothing answered.
+    pub unanswered: u64,
+    /// Questions to which only damaged bytes came.
+    pub damaged: u64,
+    /// Outputs that do not go off, as they are printed on the module.
+    pub stuck: Vec<String>,
+    /// What it refuses: a register or a coil that its map names and it does not have. In one line.
+    pub refused: Option<String>,
+    /// Settings that it does not take, by register: what they would have made safe is not.
+    pub settings_refused: Vec<u16>,
+}
+
 /// A destination.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DestinationState {
@@ -124,6 +155,9 @@ pub struct Snapshot {
     pub started_boot_ms: u64,
     /// Gates by id.
     pub gates: BTreeMap<String, GateState>,
+    /// I/O modules and gate boards by id.
+    #[serde(default)]
+    pub modules: BTreeMap<String, ModuleState>,
     /// Destinations by name: `lime`, `crm`.
     pub destinations: BTreeMap<String, DestinationState>,
     /// The journal.

@@ -1,0 +1,1 @@
+//! The driver of gate boards against a simulator.
