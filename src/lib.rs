@@ -10,7 +10,7 @@
 //! | 3 | [`source`], [`device`], [`listen`], [`door`], [`mqtt`], [`delivery`], [`status`] | everything below |
 //! | 2 | [`flow`] | everything below |
 //! | 1 | [`journal`], [`lime`], [`crm`], [`codec`], [`http`] | everything below |
-//! | 0 | [`domain`], [`clock`], [`config`], [`board`], [`ports`], [`words`] | each other |
+//! | 0 | [`domain`], [`clock`], [`config`], [`board`], [`files`], [`ports`], [`words`] | each other |
 //!
 //! Imports go down only. Never: an acknowledgement ahead of the disk; I/O, a clock or randomness inside `flow`, `codec` or a conversation with a
 //! destination; a global; a value from outside that can panic the process.
@@ -29,6 +29,7 @@ pub mod demo;
 pub mod device;
 pub mod domain;
 pub mod door;
+pub mod files;
 pub mod flow;
 pub mod gateway;
 pub mod http;

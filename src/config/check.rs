@@ -14,7 +14,7 @@ use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, Mqtt
 use crate::board::{self, Board};
 use crate::words::config as text;
 
-const STATE_DIR: &str = "/var/lib/limegate";
+pub(super) const STATE_DIR: &str = "/var/lib/limegate";
 const TOKEN_EXAMPLE: &str = "token = { file = \"lime-token\" }";
 
 /// A table, for messages about it.

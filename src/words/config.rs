@@ -187,5 +187,10 @@ super::words! {
     // The end of `check`.
     IN_ORDER: "{file}: всё в порядке, {gates} {gates#вход|входа|входов}", "{file}: in order, {gates} {gates#gate|gates}";
     MISTAKES: "{n} {n#ошибка|ошибки|ошибок} в {file}", "{n} {n#mistake|mistakes} in {file}";
+    AND_MORE: "и ещё {n}", "and {n} more";
+    LAST_GOOD_RUNS: "Файл настроек не применён; шлюз работает на последних годных настройках. После исправления: systemctl reload limegate",
+        "The config file is not applied; the gateway runs on the last good one. When it is mended: systemctl reload limegate";
+    LAST_GOOD_USED: "В {file} есть ошибки (limegate check их покажет); здесь действуют последние годные настройки.",
+        "{file} has mistakes (limegate check shows them); this goes by the last good config.";
     WARNINGS: "{n} {n#предупреждение|предупреждения|предупреждений}", "{n} {n#warning|warnings}";
 }

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Content, Decoder, IronLogic, IronLogicOptions, Rdm6300, Rdm6300Options, Repeats, Scanner, ScannerOptions, UidOrder};
+use super::{
+    ColonLrc, ColonLrcOptions, Content, Decoder, IronLogic, IronLogicOptions, Rdm6300, Rdm6300Options, Repeats, Scanner, ScannerOptions, UidOrder,
+};
 
 pub(super) use raw::RawLine;
 pub use sample::{Expected, Sample};
@@ -33,6 +35,8 @@ pub struct Profile {
     pub repeats_within_ms: u64,
     /// What the reader wants to hear, where it waits for an answer.
     pub answers: Option<Answers>,
+    /// What it can be told to do, where it can.
+    pub voice: Option<Voicing>,
     /// At a busy gate a telegram comes at least this often, seconds: a hint for telling silence from quiet.
     pub normally_every_s: Option<u64>,
     /// What it says, byte by byte.
@@ -129,6 +133,8 @@ pub enum Codec {
     Scanner(ScannerOptions),
     /// STX, hex, checksum, ETX.
     Rdm6300(Rdm6300Options),
+    /// Colon, hex, LRC.
+    ColonLrc(ColonLrcOptions),
 }
 
 /// What a reader that waits for an answer wants to hear.
@@ -138,6 +144,31 @@ pub struct Answers {
     pub ack: Vec<u8>,
     /// It is not: send it again.
     pub nak: Vec<u8>,
+}
+
+/// What a reader is told in its own words when a door tells the guest something. Nothing: it cannot say that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voicing {
+    /// Go: a good beep.
+    pub go: Option<Vec<u8>>,
+    /// No: a bad beep.
+    pub no: Option<Vec<u8>>,
+    /// Lime is being asked: stop reading.
+    pub wait: Option<Vec<u8>>,
+    /// The gate waits for the next guest: read.
+    pub ready: Option<Vec<u8>>,
+    /// How sure it is that the makes named in the profile understand this.
+    pub certainty: Certainty,
+}
+
+/// How sure something is that a profile says of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certainty {
+    /// It stands in the vendor's papers.
+    Documented,
+    /// From hearsay: try it on the device before relying on it.
+    Unverified,
 }
 
 /// Why a profile cannot be used.
@@ -224,6 +255,7 @@ impl Profile {
             Codec::IronLogic(options) => Box::new(IronLogic::new(*options)),
             Codec::Scanner(options) => Box::new(Scanner::new(options.clone())),
             Codec::Rdm6300(options) => Box::new(Rdm6300::new(*options)),
+            Codec::ColonLrc(options) => Box::new(ColonLrc::new(*options)),
         }
     }
 
@@ -234,10 +266,17 @@ impl Profile {
         match &mut other.codec {
             Codec::IronLogic(options) => options.uid_order = order,
             Codec::Rdm6300(options) => options.uid_order = order,
-            Codec::Scanner(options) if options.content == Content::Uid => options.uid_order = order,
+            Codec::Scanner(options) if options.content == Content::Uid => options.uid.order = order,
+            Codec::ColonLrc(options) => options.uid_order = order,
             Codec::Scanner(_) => return None,
         }
         Some(other)
+    }
+
+    /// Whether all it gives of a card is 24 bits or fewer, as Wiegand 26 does: different cards of one venue are likely to share them.
+    #[must_use]
+    pub fn gives_short_uids(&self) -> bool {
+        matches!(&self.codec, Codec::Scanner(options) if options.content == Content::Uid && options.uid.is_short())
     }
 
     /// What tells repeats on one port.
