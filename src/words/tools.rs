@@ -50,7 +50,8 @@ super::words! {
     FIT: "{frames} из {all} {all#кадра|кадров|кадров} на {line} как {profile} ({title}): {certainty}", "{frames} of {all} {all#frame|frames} at {line} as {profile} ({title}): {certainty}";
     SAME_AS: "те же байты читаются так же как {profiles}", "the same bytes read alike as {profiles}";
     VALID_AS: "те же байты подходят и как {profile}: {frames} из {all}", "the same bytes are valid as {profile}: {frames} of {all}";
-    WAITS: "{profile} ждёт ответа: выбирайте его, только если считыватель так настроен", "{profile} waits for an answer: choose it only where the reader is set up so";
+    WAITS: "с {profile} шлюз будет писать в порт (ответы или команды): выбирайте его, только если считыватель так настроен",
+        "with {profile} the gateway would write to the port (answers or commands): choose it only where the reader is set up so";
     SURE: "точно", "certain";
     LIKELY: "вероятно", "likely";
     POSSIBLE: "возможно", "possible";
