@@ -10,6 +10,8 @@ super::words! {
     HELD_BY: "занят: {holders}", "held by {holders}";
     HOLDERS_HIDDEN: "Чужие процессы не видны ({n}): кто держит порты, полностью покажет sudo.", "{n} processes of other users cannot be seen: sudo shows all holders.";
     HEARD: "вход {gate}: {reader}, {link}, {passes} {passes#проход|прохода|проходов}, испорчено {bad}", "gate {gate}: {reader}, {link}, {passes} {passes#pass|passes}, {bad} damaged";
+    HEARD_MODULE: "модуль {module}: {kind}, адрес {address}, {link}, спрошен {n} {n#раз|раза|раз}, без ответа {unanswered}, испорчено {bad}",
+        "module {module}: {kind}, address {address}, {link}, asked {n} {n#time|times}, {unanswered} unanswered, {bad} damaged";
     LAST_BYTE: "последний байт {t} назад", "last byte {t} ago";
     NO_BYTE: "байтов ещё не было", "no byte yet";
     NOT_THERE: "порт из настроек, сейчас не подключён", "named in the config, not plugged in";

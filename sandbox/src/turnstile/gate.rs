@@ -14,6 +14,9 @@ use tokio_serial::SerialStream;
 
 use super::rtu::{Module, RELAYS};
 
+/// The passage contact stays closed so long.
+const CONTACT: Duration = Duration::from_millis(100);
+
 /// What the turnstile did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GateBooks {
@@ -120,6 +123,8 @@ async fn serve(mut port: SerialStream, state: Arc<Mutex<State>>) {
             guests.spawn(async move {
                 tokio::time::sleep(walks).await;
                 lock(&state).guest(side, goes);
+                tokio::time::sleep(CONTACT).await;
+                lock(&state).module.contact(side, false);
             });
         }
         while guests.try_join_next().is_some() {}
@@ -145,6 +150,7 @@ impl State {
 
     fn guest(&mut self, side: usize, goes: bool) {
         if goes {
+            self.module.contact(side, true);
             self.module.pulse(side);
             self.books.passed += 1;
         } else {

@@ -13,7 +13,7 @@
 pub(crate) mod backoff;
 mod likeness;
 pub(crate) mod link;
-mod port;
+pub(crate) mod port;
 pub(crate) mod queue;
 mod report;
 mod voice;
