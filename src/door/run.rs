@@ -579,9 +579,7 @@ impl Runner {
         pass.door = Some(AtDoor { decision, passage_at: Some(self.shared.clock.stamp()), late: guest.late.take() });
         let _ = self.shared.tap.send(Tap::Passage { id: visit, state: passage });
         let (store, record) = (Arc::clone(&self.shared.store), Record::Pass(pass.clone()));
-        self.work.spawn(async move {
-            if written(store.as_ref(), record).await { Done::Closed(Box::new(pass)) } else { Done::Nothing }
-        });
+        self.work.spawn(async move { if written(store.as_ref(), record).await { Done::Closed(Box::new(pass)) } else { Done::Nothing } });
     }
 
     /// A guest who cannot be served now is told to wait; of several, the last one stands at the reader.
