@@ -10,11 +10,11 @@ use super::environment::Environment;
 use super::gates::{self, unquoted};
 use super::raw::{self, SecretAt};
 use super::read::{At, Span, missing, nearest, shown};
-use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, units};
+use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, modules, units};
 use crate::board::{self, Board};
 use crate::words::config as text;
 
-const STATE_DIR: &str = "/var/lib/limegate";
+pub(super) const STATE_DIR: &str = "/var/lib/limegate";
 const TOKEN_EXAMPLE: &str = "token = { file = \"lime-token\" }";
 
 /// A table, for messages about it.
@@ -38,8 +38,9 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         None => checker.no_table("[site]", "site", &top),
     };
     let board = site.as_ref().and_then(|site| site.board.clone());
+    let modules = modules::check(root.module.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), board.as_ref(), &mut checker);
     let gates = match root.gate.as_deref() {
-        Some(gates) if !gates.is_empty() => Some(gates::check(gates, board.as_ref(), &mut checker)),
+        Some(gates) if !gates.is_empty() => Some(gates::check(gates, board.as_ref(), &modules, &mut checker)),
         // `gate = []` and `[[gate]]` of the wrong kind were noted where they were read, unless nothing stood there.
         Some(_) | None => checker.no_table("[[gate]]", "gate", &top),
     };
@@ -72,6 +73,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         state_dir: state_dir?,
         site: site?,
         gates: gates?,
+        modules: modules.known,
         lime: lime?,
         crm: crm?,
         mqtt,
@@ -316,7 +318,7 @@ impl Checker<'_> {
         self.mistakes.error(Code::NOT_ALLOWED, message, span, text::BETWEEN.with("from", from).with("to", to));
     }
 
-    fn span(&mut self, at: Option<&At<Span>>, key: &str, default: Duration, bounds: (&str, &str)) -> Option<Duration> {
+    pub(super) fn span(&mut self, at: Option<&At<Span>>, key: &str, default: Duration, bounds: (&str, &str)) -> Option<Duration> {
         let Some(at) = at else { return Some(default) };
         let limit = |text| units::duration(text).unwrap_or(Duration::MAX);
         let value = at.value.0;

@@ -6,23 +6,26 @@ use std::path::{Path, PathBuf};
 
 use super::check::{Checker, Named};
 use super::diagnostic::{Code, Mistakes};
+use super::modules::Modules;
 use super::raw;
 use super::read::{At, missing, shown};
 use super::readers::{self, MQTT_JSON, NoProfile};
-use super::{Gate, ReaderConfig, SerialReader, ports};
+use super::{Gate, ReaderConfig, SerialReader, door, ports};
 use crate::board::{Board, Port};
 use crate::domain::{Direction, GateId, ServicePointId};
 use crate::words::{self, Word, config as text};
 
-const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_AB0KNUJC-if00-port0\"";
+pub(super) const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_AB0KNUJC-if00-port0\"";
 
 /// Checks all gates. Broken ones are left out after their mistakes were noted.
-pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, checker: &mut Checker<'_>) -> Vec<Gate> {
+pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Vec<Gate> {
     clashes(raw, checker);
-    raw.iter().filter_map(|gate| one(gate, board, checker)).collect()
+    let gates: Vec<Gate> = raw.iter().filter_map(|gate| one(gate, board, modules, checker)).collect();
+    door::one_output_one_door(&gates, raw, checker.mistakes);
+    gates
 }
 
-fn one(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<Gate> {
+fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Option<Gate> {
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let id = checker.id(gate.id.as_ref(), &table, "id", "id = \"n1\"");
     let title = checker.text(gate.title.as_ref(), &table, "title", "title = \"Турникет 1\"");
@@ -37,7 +40,8 @@ fn one(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut Checker<'_>) -
         Some(raw::Direction::Out) => Direction::Out,
         _ => Direction::In,
     };
-    Some(Gate { id: GateId(id?), title: title?, service_point: ServicePointId(service_point?), direction, reader: reader? })
+    let door = door::check(gate, reader.as_ref(), modules, checker);
+    Some(Gate { id: GateId(id?), title: title?, service_point: ServicePointId(service_point?), direction, reader: reader?, door: door? })
 }
 
 fn mqtt_reader(gate: &At<raw::Gate>, mistakes: &mut Mistakes) -> Option<ReaderConfig> {
@@ -74,6 +78,12 @@ fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, chec
     };
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let port = checker.need(gate.port.as_ref(), &table, "port", PORT_EXAMPLE)?;
+    let path = port_path(port, board, checker)?;
+    Some(ReaderConfig::Serial(SerialReader { profile: profile?, port: path, baud }))
+}
+
+/// The path of a serial port, with warnings where it may become another device or the board does not have it.
+pub(super) fn port_path(port: &At<String>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<PathBuf> {
     let path = PathBuf::from(&port.value);
     if !path.is_absolute() || port.value.chars().any(char::is_control) {
         let message = text::NOT_ALLOWED.with("key", "port").with("found", shown(&port.value));
@@ -84,7 +94,7 @@ fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, chec
     if let Some(board) = board {
         on_board(&path, port, board, checker.mistakes);
     }
-    Some(ReaderConfig::Serial(SerialReader { profile: profile?, port: path, baud }))
+    Some(path)
 }
 
 fn profile(gate: &At<raw::Gate>, reader: &str, checker: &mut Checker<'_>) -> Option<crate::codec::Profile> {
@@ -182,7 +192,7 @@ fn pair(word: Word, first: &raw::Gate, second: &raw::Gate) -> words::Phrase {
     word.with("first", name(first)).with("second", name(second))
 }
 
-fn clash(code: Code, message: words::Phrase, first: &At<String>, second: &At<String>, mistakes: &mut Mistakes) {
+pub(super) fn clash(code: Code, message: words::Phrase, first: &At<String>, second: &At<String>, mistakes: &mut Mistakes) {
     let one = mistakes.error(code, message, &second.span, text::TAKEN_HERE);
     one.also(&first.span, text::FIRST_HERE);
     if code == Code::SAME_PORT && first.value != second.value {

@@ -7,12 +7,16 @@ mod check;
 mod checked;
 mod crm;
 mod diagnostic;
+mod door;
 mod effective;
 mod environment;
 mod examples;
 mod gates;
+mod last_good;
 mod load;
 mod mask;
+mod module;
+mod modules;
 mod ports;
 #[allow(rustdoc::bare_urls, reason = "its comments become the JSON Schema's plain descriptions")]
 mod raw;
@@ -25,14 +29,16 @@ mod syntax;
 mod units;
 
 pub use checked::{
-    AmoAuth, AmoCrm, Bitrix24, BitrixAuth, Config, Crm, CrmKind, Delivery, Gate, JournalConfig, Language, LimeConfig, MqttConfig, PassesAs,
-    ReaderConfig, SecretSource, SerialReader, Site, StageRef,
+    AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
+    MqttConfig, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;
 pub use environment::Environment;
 pub use examples::{AMOCRM, BITRIX24};
-pub use load::{from_bytes, load};
-pub use render::{Style, language_of, render, to_json};
+pub use last_good::{keep as keep_good, last as last_good};
+pub use load::{from_bytes, load, text};
+pub use module::{BusLine, Module, ModuleKind, Point};
+pub use render::{Style, in_short, language_of, render, to_json};
 pub use schema::schema;
 pub use secret::SecretError;

@@ -14,11 +14,13 @@ pub(super) const ZONE: &str = "Europe/Moscow";
 impl Amo {
     /// `GET /users`: who the API acts as, and who works in the interface.
     pub(super) fn users(&self, call: &Call<'_>) -> Response<Bytes> {
-        let shown = [(USER, "Администратор", "admin@example.com", true), (MANAGER, "Менеджер", "manager@example.com", false)].map(|(id, name, email, admin)| {
-            json!({"id": id, "name": name, "email": email, "lang": "ru",
+        let shown = [(USER, "Администратор", "admin@example.com", true), (MANAGER, "Менеджер", "manager@example.com", false)].map(
+            |(id, name, email, admin)| {
+                json!({"id": id, "name": name, "email": email, "lang": "ru",
                 "rights": {"is_admin": admin, "is_free": false, "is_active": true, "group_id": null, "role_id": null},
                 "_links": {"self": {"href": self.href(&format!("users/{id}"))}}})
-        });
+            },
+        );
         self.listed(call, "users", shown.to_vec(), true)
     }
 

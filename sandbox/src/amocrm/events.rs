@@ -154,7 +154,13 @@ impl Amo {
         let query = call.query();
         let texts = |pointer: &str| -> Option<Vec<String>> {
             let wanted = query.pointer(pointer)?;
-            Some(wire::members(wanted).into_iter().filter_map(wire::text).flat_map(|text| text.split(',').map(str::to_owned).collect::<Vec<_>>()).collect())
+            Some(
+                wire::members(wanted)
+                    .into_iter()
+                    .filter_map(wire::text)
+                    .flat_map(|text| text.split(',').map(str::to_owned).collect::<Vec<_>>())
+                    .collect(),
+            )
         };
         let (types, entities, ids, by) = (texts("/filter/type"), texts("/filter/entity"), texts("/filter/entity_id"), texts("/filter/created_by"));
         if ids.is_some() && entities.as_ref().is_none_or(|entities| entities.len() != 1) {

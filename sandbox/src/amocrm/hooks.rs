@@ -307,7 +307,8 @@ impl Amo {
                 let wanted = call.query().pointer("/filter/destination").and_then(wire::text);
                 let own = self.hooks.subscriptions.iter().filter(|own| wanted.as_ref().is_none_or(|wanted| own.destination == *wanted));
                 let shown: Vec<Value> = own.map(Subscription::shown).collect();
-                let body = json!({"_total_items": shown.len(), "_links": {"self": {"href": self.href("webhooks")}}, "_embedded": {"webhooks": shown}});
+                let body =
+                    json!({"_total_items": shown.len(), "_links": {"self": {"href": self.href("webhooks")}}, "_embedded": {"webhooks": shown}});
                 Ok(if shown.is_empty() { wire::empty(StatusCode::NO_CONTENT) } else { self.one(&body) })
             }
             Method::POST => {

@@ -97,7 +97,9 @@ impl Amo {
             shown.extend(products.map(|product| shown_product(kind, id, product)));
         }
         let (to_type, to_id, catalog) = (text("/filter/to_entity_type"), text("/filter/to_entity_id"), text("/filter/to_catalog_id"));
-        let fits = |link: &Value, key: &str, wanted: &Option<String>| wanted.as_ref().is_none_or(|wanted| link.pointer(key).and_then(wire::text).as_ref() == Some(wanted));
+        let fits = |link: &Value, key: &str, wanted: &Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| link.pointer(key).and_then(wire::text).as_ref() == Some(wanted))
+        };
         shown.retain(|link| {
             fits(link, "/to_entity_type", &to_type) && fits(link, "/to_entity_id", &to_id) && fits(link, "/metadata/catalog_id", &catalog)
         });

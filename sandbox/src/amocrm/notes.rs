@@ -54,8 +54,7 @@ impl Amo {
                 let query = call.query();
                 let wanted: Option<Vec<String>> =
                     query.pointer("/filter/note_type").map(|types| wire::members(types).into_iter().filter_map(wire::text).collect());
-                let ids: Option<Vec<String>> =
-                    query.pointer("/filter/id").map(|ids| wire::members(ids).into_iter().filter_map(wire::text).collect());
+                let ids: Option<Vec<String>> = query.pointer("/filter/id").map(|ids| wire::members(ids).into_iter().filter_map(wire::text).collect());
                 let updated = query.pointer("/filter/updated_at").map(super::filter::Range::of);
                 let own = self.notes.iter().filter(|note| note.kind == kind && entity.is_none_or(|entity| note.entity == entity));
                 let shown = own
@@ -121,7 +120,12 @@ impl Amo {
             }
             if errors.is_empty() {
                 let params = item.get("params").cloned().unwrap_or(Value::Null);
-                notes.push(Note { id: self.next_id(), kind, entity: owner.unwrap_or(0), note_type: note_type.to_owned(), params,
+                notes.push(Note {
+                    id: self.next_id(),
+                    kind,
+                    entity: owner.unwrap_or(0),
+                    note_type: note_type.to_owned(),
+                    params,
                     at: call.at,
                     updated_at: call.at,
                     triggers: item.get("is_need_to_trigger_digital_pipeline").and_then(Value::as_bool).unwrap_or(true),

@@ -29,7 +29,11 @@ impl Amo {
         match (call.method(), rest) {
             (&Method::GET, []) => {
                 let query = call.query();
-                let wanted = |key: &str| query.pointer(&format!("/filter/{key}")).map(|wanted| wire::members(wanted).into_iter().filter_map(wire::text).collect::<Vec<_>>());
+                let wanted = |key: &str| {
+                    query
+                        .pointer(&format!("/filter/{key}"))
+                        .map(|wanted| wire::members(wanted).into_iter().filter_map(wire::text).collect::<Vec<_>>())
+                };
                 let fits = |key: &str, own: String| wanted(key).is_none_or(|wanted| wanted.contains(&own));
                 let updated = query.pointer("/filter/updated_at").map(super::filter::Range::of);
                 let shown = self.tasks.iter().filter(|task| {

@@ -99,8 +99,10 @@ impl Bitrix {
         }
         match method.split('.').skip(1).collect::<Vec<_>>().as_slice() {
             ["catalog", "list"] => {
-                let row = |id: i64, name: &str, of: Option<i64>| json!({"id": id, "iblockId": id, "iblockTypeId": "CRM_PRODUCT_CATALOG", "lid": "s1",
-                    "name": name, "productIblockId": of, "skuPropertyId": of.map(|_| 97), "subscription": "N", "vatId": null, "yandexExport": "N"});
+                let row = |id: i64, name: &str, of: Option<i64>| {
+                    json!({"id": id, "iblockId": id, "iblockTypeId": "CRM_PRODUCT_CATALOG", "lid": "s1",
+                    "name": name, "productIblockId": of, "skuPropertyId": of.map(|_| 97), "subscription": "N", "vatId": null, "yandexExport": "N"})
+                };
                 let rows = [row(PRODUCTS, "Товарный каталог CRM", None), row(OFFERS, "Товарный каталог CRM (предложения)", Some(PRODUCTS))];
                 Ok(Done { result: json!({"catalogs": rows}), total: Some(2), next: None })
             }
@@ -128,7 +130,8 @@ impl Bitrix {
                 Ok(Done::of(json!({name: product.shown()})))
             }
             "list" => {
-                let names = |key: &str| parameters.get(key).map(wire::members).unwrap_or_default().into_iter().filter_map(wire::text).collect::<Vec<_>>();
+                let names =
+                    |key: &str| parameters.get(key).map(wire::members).unwrap_or_default().into_iter().filter_map(wire::text).collect::<Vec<_>>();
                 let select = names("select");
                 if !select.iter().any(|field| field == "iblockId" || field == "*") || !select.iter().any(|field| field == "id" || field == "*") {
                     return Err(Fault::bad("200040300050", "Required select fields: id, iblockId"));

@@ -84,7 +84,9 @@ impl Bitrix {
         if into == from {
             return Err("a contact cannot be merged with itself".to_owned());
         }
-        let empty = |value: Option<&Value>| value.is_none_or(|value| value.is_null() || value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty));
+        let empty = |value: Option<&Value>| {
+            value.is_none_or(|value| value.is_null() || value.as_str() == Some("") || value.as_array().is_some_and(Vec::is_empty))
+        };
         for (name, value) in &other.values {
             if empty(item.values.get(name)) {
                 item.values.insert(name.clone(), value.clone());
@@ -108,7 +110,9 @@ impl Bitrix {
         }
         self.item_happened(call, Entity::Contact, "UPDATE", into);
         self.remove(call, Entity::Contact, from).map_err(|fault| fault.value_in_batch().to_string())?;
-        self.read(Entity::Contact, into).map(|done| done.result.get("item").cloned().unwrap_or_default()).map_err(|fault| fault.value_in_batch().to_string())
+        self.read(Entity::Contact, into)
+            .map(|done| done.result.get("item").cloned().unwrap_or_default())
+            .map_err(|fault| fault.value_in_batch().to_string())
     }
 }
 

@@ -80,8 +80,9 @@ impl Bitrix {
             if made_by.is_some_and(|own| !own.is_empty() && own == binding.connector) {
                 continue;
             }
-            let waiting =
-                queue.rows.iter_mut().find(|row| row.process.is_empty() && !row.failed && (row.event.as_str(), row.object, &row.connector) == (event, object, &binding.connector));
+            let waiting = queue.rows.iter_mut().find(|row| {
+                row.process.is_empty() && !row.failed && (row.event.as_str(), row.object, &row.connector) == (event, object, &binding.connector)
+            });
             match waiting {
                 Some(row) => row.at_ms = call.wall_ms,
                 None => {
@@ -196,11 +197,17 @@ impl Bitrix {
         let queue = &mut self.queue;
         if let Some(process) = &given {
             // What of this batch was not cleared: as after a crash.
-            let rows: Vec<Value> = queue.rows.iter().filter(|row| row.process == *process && row.connector == connector).take(limit).map(Row::shown).collect();
+            let rows: Vec<Value> =
+                queue.rows.iter().filter(|row| row.process == *process && row.connector == connector).take(limit).map(Row::shown).collect();
             return Ok(Done::of(json!({"process_id": process, "events": rows})));
         }
         queue.processes += 1;
-        let process = digest(&SHA256, format!("process {}", queue.processes).as_bytes()).as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>();
+        let process = digest(&SHA256, format!("process {}", queue.processes).as_bytes())
+            .as_ref()
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
         let mut taken = Vec::new();
         for row in queue.rows.iter_mut().filter(|row| row.connector == connector && row.process.is_empty() && row.failed == failed).take(limit) {
             taken.push(row.shown());

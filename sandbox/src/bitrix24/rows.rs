@@ -60,7 +60,8 @@ impl Bitrix {
             }
             "get" | "update" | "delete" => {
                 let id = needed_id(parameters, "id")?;
-                let owner = self.rows.iter().find(|(_, rows)| rows.iter().any(|row| row.id == id)).map(|(owner, _)| *owner).ok_or_else(Fault::not_found)?;
+                let owner =
+                    self.rows.iter().find(|(_, rows)| rows.iter().any(|row| row.id == id)).map(|(owner, _)| *owner).ok_or_else(Fault::not_found)?;
                 if verb != "get" {
                     let mut rows = self.rows.get(&owner).cloned().unwrap_or_default();
                     if verb == "delete" {
@@ -110,7 +111,11 @@ impl Bitrix {
             return Err(Fault::bad("ENTITY_TYPE_NOT_SUPPORTED", "Entity type is not supported"));
         }
         let id = id.and_then(wire::integer).and_then(|id| u64::try_from(id).ok()).ok_or_else(|| Fault::missing("ownerId"))?;
-        if kind == "D" && self.items.contains_key(&(Entity::Deal, id)) { Ok(id) } else { Err(Fault::bad("OWNER_NOT_FOUND", "Владелец не найден")) }
+        if kind == "D" && self.items.contains_key(&(Entity::Deal, id)) {
+            Ok(id)
+        } else {
+            Err(Fault::bad("OWNER_NOT_FOUND", "Владелец не найден"))
+        }
     }
 
     /// Rows as a set wants them; one that names its id keeps it.

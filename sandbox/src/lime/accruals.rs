@@ -19,7 +19,8 @@ impl Lime {
     fn accrual(&mut self, wall_ms: i64, item: &Value) -> Value {
         let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
         let (id, client_id) = (text("accrual_id"), text("client_id"));
-        let rejected = |code: &str, message: &str| json!({"accrual_id": id, "status": "rejected", "code": code, "transaction_id": null, "message": message});
+        let rejected =
+            |code: &str, message: &str| json!({"accrual_id": id, "status": "rejected", "code": code, "transaction_id": null, "message": message});
         let amount = item.get("amount").and_then(Value::as_i64).filter(|amount| *amount > 0);
         let (Ok(_), Some(amount)) = (uuid::Uuid::parse_str(id), amount) else { return rejected("malformed", "accrual_id or amount") };
         if !REASONS.contains(&text("reason")) {

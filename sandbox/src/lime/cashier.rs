@@ -174,8 +174,7 @@ impl Lime {
             let id = line.get("good_type_id").and_then(Value::as_str).unwrap_or_default();
             let product = self.products.get(id).ok_or_else(|| format!("there is no product {id}"))?;
             let quantity = line.get("qty").and_then(Value::as_i64).unwrap_or(1);
-            let amount =
-                line.get("amount").and_then(Value::as_i64).unwrap_or_else(|| product.price.unwrap_or(0).saturating_mul(quantity));
+            let amount = line.get("amount").and_then(Value::as_i64).unwrap_or_else(|| product.price.unwrap_or(0).saturating_mul(quantity));
             lines.push(Line { good_type_id: Some(id.to_owned()), name: product.name.clone(), quantity, amount, right_id: None });
         }
         if lines.is_empty() {
@@ -193,7 +192,9 @@ impl Lime {
         let id = self.known(given)?.id.clone();
         let amount = positive(given)?;
         self.move_deposit(Some(&id), amount)?;
-        let line = Line { good_type_id: Some("p-8".to_owned()), name: "Пополнение депозита".to_owned(), quantity: 1, amount, right_id: None };
+        let line = Line {
+            good_type_id: Some("p-8".to_owned()), name: "Пополнение депозита".to_owned(), quantity: 1, amount, right_id: None
+        };
         Ok(self.receipt("topup", wall_ms, Some(id), vec![line], amount, "card".to_owned(), None))
     }
 

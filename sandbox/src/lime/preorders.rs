@@ -47,12 +47,7 @@ impl Preorder {
 }
 
 impl Lime {
-    pub(super) fn put_preorder(
-        &mut self,
-        wall_ms: i64,
-        reference: &str,
-        request: &Request<Bytes>,
-    ) -> Result<(StatusCode, Value), Response<Bytes>> {
+    pub(super) fn put_preorder(&mut self, wall_ms: i64, reference: &str, request: &Request<Bytes>) -> Result<(StatusCode, Value), Response<Bytes>> {
         let given = body(request).map_err(|message| errors::malformed(&message))?;
         let Some(revision) = given.get("revision").and_then(Value::as_u64) else { return Err(errors::malformed("revision must be a whole number")) };
         let bound = self.preorders.values().find(|preorder| preorder.reference.as_deref() == Some(reference)).map(|preorder| preorder.id.clone());
@@ -101,15 +96,7 @@ impl Lime {
             .map_err(|refused| String::from_utf8_lossy(refused.body()).into_owned())?;
         let preorder = match known {
             Some(known) => Preorder { version: known.version + 1, changed_ms: wall_ms, by_lime: true, content, ..known },
-            None => Preorder {
-                id: self.new_preorder_id(),
-                reference: None,
-                revision: 0,
-                version: 1,
-                changed_ms: wall_ms,
-                by_lime: true,
-                content,
-            },
+            None => Preorder { id: self.new_preorder_id(), reference: None, revision: 0, version: 1, changed_ms: wall_ms, by_lime: true, content },
         };
         let answered = answer(&preorder, Vec::new());
         self.keep(preorder, Origin::lime());
@@ -183,7 +170,9 @@ impl Lime {
                 content.lines.push(json!({"good_type_id": product.id, "name": product.name, "qty": quantity, "price": price}));
             }
         }
-        let of_line = |line: &Value| line.get("qty").and_then(Value::as_i64).unwrap_or(0).saturating_mul(line.get("price").and_then(Value::as_i64).unwrap_or(0));
+        let of_line = |line: &Value| {
+            line.get("qty").and_then(Value::as_i64).unwrap_or(0).saturating_mul(line.get("price").and_then(Value::as_i64).unwrap_or(0))
+        };
         content.total = content.lines.iter().map(of_line).fold(0, i64::saturating_add);
         if given.get("total").and_then(Value::as_i64).is_some_and(|total| total != content.total) {
             warnings.push(json!({"code": "total_differs", "message": "the lines give another total", "total": content.total}));

@@ -21,11 +21,9 @@ pub(super) type Unfit = String;
 
 /// Takes over what is given: a text or list sets, null or empty clears, what is absent stays.
 pub(super) fn fill(client: &mut Client, given: &Map<String, Value>) -> Result<(), Unfit> {
-    for (name, slot) in [
-        ("last_name", &mut client.person.last_name),
-        ("first_name", &mut client.person.first_name),
-        ("middle_name", &mut client.person.middle_name),
-    ] {
+    for (name, slot) in
+        [("last_name", &mut client.person.last_name), ("first_name", &mut client.person.first_name), ("middle_name", &mut client.person.middle_name)]
+    {
         match given.get(name) {
             None => {}
             Some(Value::Null) => slot.clear(),

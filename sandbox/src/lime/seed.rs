@@ -91,7 +91,8 @@ impl Lime {
             1 => 5,
             _ => 4,
         };
-        (0..bytes).map(|_| format!("{:02X}", self.random.u8(1..=254))).collect()
+        // Not 08 in front: four such bytes are drawn anew at each presentation, and no card of a venue has them.
+        (0..bytes).map(|at| format!("{:02X}", self.random.u8(if at == 0 { 0x10..=254 } else { 1..=254 }))).collect()
     }
 }
 

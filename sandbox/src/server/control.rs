@@ -55,9 +55,7 @@ pub(super) async fn answer(shared: &Shared, request: &Request<Bytes>) -> Respons
         (&Method::POST, ["oauth-code"]) => Ok(shared.with_site(|site, now_ms, _| json!({"code": site.amocrm.issue_code(now_ms)}))),
         (&Method::POST, ["switches"]) => body(request).and_then(|body| switch(shared, &body)),
         (&Method::POST, [name, action]) => match Host::ALL.iter().find(|host| host.name() == *name) {
-            Some(host) => {
-                body(request).and_then(|body| shared.with_site(|site, now_ms, wall_ms| site.act(*host, action, now_ms, wall_ms, &body)))
-            }
+            Some(host) => body(request).and_then(|body| shared.with_site(|site, now_ms, wall_ms| site.act(*host, action, now_ms, wall_ms, &body))),
             None => Err(format!("there is no service {name}")),
         },
         _ => Err("unknown; see faults, state, log, media, seed, oauth-code, switches, {service}/{action}".to_owned()),

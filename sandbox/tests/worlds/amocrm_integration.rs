@@ -32,7 +32,8 @@ fn products(bench: &mut Bench) -> u64 {
 }
 
 fn element(bench: &mut Bench, catalog: u64, key: &str, name: &str, price: u64) -> u64 {
-    let values = json!([{"field_code": "EXTERNAL_ID", "values": [{"value": key}]}, {"field_code": "PRICE", "values": [{"value": price.to_string()}]}]);
+    let values =
+        json!([{"field_code": "EXTERNAL_ID", "values": [{"value": key}]}, {"field_code": "PRICE", "values": [{"value": price.to_string()}]}]);
     add(bench, &format!("/api/v4/catalogs/{catalog}/elements"), &json!([{"name": name, "custom_fields_values": values}]))[0]
 }
 
@@ -55,8 +56,11 @@ fn the_list_of_products_is_switched_on_and_a_write_to_it_answers_the_whole_eleme
 
     let path = format!("/api/v4/catalogs/{catalog}/elements");
     assert_eq!(bench.get(&path).status, 204);
-    let made = bench.post(&path, &json!([{"name": "Билет 1 час", "custom_fields_values": [{"field_code": "PRICE", "values": [{"value": 500}]},
-        {"field_code": "EXTERNAL_ID", "values": [{"value": "p-1"}]}], "request_id": "r"}]));
+    let made = bench.post(
+        &path,
+        &json!([{"name": "Билет 1 час", "custom_fields_values": [{"field_code": "PRICE", "values": [{"value": 500}]},
+        {"field_code": "EXTERNAL_ID", "values": [{"value": "p-1"}]}], "request_id": "r"}]),
+    );
     let made = &embedded(&made, "elements")[0];
     assert_eq!((made["name"].as_str(), made["catalog_id"].as_u64(), made["request_id"].as_str()), (Some("Билет 1 час"), Some(catalog), Some("r")));
     assert_eq!(made["custom_fields_values"][0]["values"][0]["value"], "500", "numbers come back as strings");
@@ -101,11 +105,14 @@ fn products_of_a_lead_have_quantities_and_give_a_lead_without_a_budget_its_price
     let read = bench.get(&format!("/api/v4/leads/{lead}?with=catalog_elements,contacts")).json;
     assert_eq!(read["_embedded"]["catalog_elements"][0], json!({"id": ticket, "metadata": {"quantity": 12.0, "catalog_id": catalog}}));
     assert_eq!(read["price"], 5_000, "the first product filled the empty budget, the others did not");
-    let links = bench.get(&format!("/api/v4/leads/{lead}/links?filter[to_entity_type]=catalog_elements&filter[to_catalog_id]={catalog}&filter[to_entity_id]={pizza}"));
+    let links = bench.get(&format!(
+        "/api/v4/leads/{lead}/links?filter[to_entity_type]=catalog_elements&filter[to_catalog_id]={catalog}&filter[to_entity_id]={pizza}"
+    ));
     assert_eq!((&links.json["_total_items"], links.json["_embedded"]["links"][0]["metadata"]["quantity"].as_f64()), (&json!(1), Some(1.5)));
     assert_eq!(bench.post(&format!("/api/v4/leads/{lead}/unlink"), &item(ticket, json!(12))).status, 204);
     assert_eq!(bench.get(&format!("/api/v4/leads/{lead}/links")).json["_total_items"], 1);
-    let kinds: Vec<Value> = events(&mut bench, "filter[type][]=entity_linked&filter[type][]=entity_unlinked").iter().map(|event| event["type"].clone()).collect();
+    let kinds: Vec<Value> =
+        events(&mut bench, "filter[type][]=entity_linked&filter[type][]=entity_unlinked").iter().map(|event| event["type"].clone()).collect();
     assert_eq!(kinds, ["entity_unlinked", "entity_linked", "entity_linked", "entity_linked"], "newest first");
     assert!(bench.site.amocrm.switch("links_touch", &json!(false)));
     let before = bench.get(&format!("/api/v4/leads/{lead}")).json["updated_at"].clone();
@@ -117,7 +124,11 @@ fn products_of_a_lead_have_quantities_and_give_a_lead_without_a_budget_its_price
 #[test]
 fn events_tell_who_did_what_to_which_value_and_api_writes_are_among_them() {
     let mut bench = amo();
-    let id = add(&mut bench, "/api/v4/contacts", &json!([{"name": "Анна", "custom_fields_values": [{"field_code": "PHONE", "values": [{"value": "+79990001122"}]}]}]))[0];
+    let id = add(
+        &mut bench,
+        "/api/v4/contacts",
+        &json!([{"name": "Анна", "custom_fields_values": [{"field_code": "PHONE", "values": [{"value": "+79990001122"}]}]}]),
+    )[0];
     act(&mut bench, "contact", &json!({"id": id, "name": "Анна К.", "phones": ["+79990003344"], "tags_to_add": [{"name": "vip"}]}));
     let all = events(&mut bench, &format!("filter[entity][]=contact&filter[entity_id][]={id}"));
     let seen: Vec<(&str, u64)> = all.iter().map(|event| (event["type"].as_str().unwrap(), event["created_by"].as_u64().unwrap())).collect();
@@ -144,12 +155,19 @@ fn events_tell_who_did_what_to_which_value_and_api_writes_are_among_them() {
 #[test]
 fn a_deleted_or_merged_contact_is_only_to_be_seen_in_the_events() {
     let mut bench = amo();
-    let ids = add(&mut bench, "/api/v4/contacts", &json!([{"name": "Анна", "custom_fields_values": [{"field_code": "PHONE", "values": [{"value": "+79990000001"}]}]},
+    let ids = add(
+        &mut bench,
+        "/api/v4/contacts",
+        &json!([{"name": "Анна", "custom_fields_values": [{"field_code": "PHONE", "values": [{"value": "+79990000001"}]}]},
         {"name": "Аня", "custom_fields_values": [{"field_code": "PHONE", "values": [{"value": "+79990000002"}]},
-            {"field_code": "EMAIL", "values": [{"value": "a@example.com"}]}]}, {"name": "Лишний"}]));
+            {"field_code": "EMAIL", "values": [{"value": "a@example.com"}]}]}, {"name": "Лишний"}]),
+    );
     let lead = add(&mut bench, "/api/v4/leads", &json!([{"name": "Л", "_embedded": {"contacts": [{"id": ids[1]}]}}]))[0];
     let merged = act(&mut bench, "merge", &json!({"into": ids[0], "from": ids[1]}));
-    assert_eq!(merged["custom_fields_values"].as_array().unwrap().iter().map(|field| field["values"].as_array().unwrap().len()).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(
+        merged["custom_fields_values"].as_array().unwrap().iter().map(|field| field["values"].as_array().unwrap().len()).collect::<Vec<_>>(),
+        [2, 1]
+    );
     assert_eq!(bench.get(&format!("/api/v4/contacts/{}", ids[1])).status, 204);
     assert_eq!(bench.get(&format!("/api/v4/leads/{lead}?with=contacts")).json["_embedded"]["contacts"][0]["id"], ids[0]);
     act(&mut bench, "delete", &json!({"kind": "contacts", "id": ids[2]}));
@@ -188,25 +206,36 @@ fn told(body: &str) -> Value {
 #[test]
 fn a_hook_has_the_old_shape_in_which_every_value_is_a_text() {
     let mut bench = amo();
-    let birthday = bench.post("/api/v4/contacts/custom_fields", &json!([{"type": "birthday", "name": "ДР", "code": "BDAY"}, {"type": "date", "name": "Дата", "code": "DAY"},
-        {"type": "radiobutton", "name": "Пол", "code": "SEX", "enums": [{"value": "ж", "sort": 1}]}]));
+    let birthday = bench.post(
+        "/api/v4/contacts/custom_fields",
+        &json!([{"type": "birthday", "name": "ДР", "code": "BDAY"}, {"type": "date", "name": "Дата", "code": "DAY"},
+        {"type": "radiobutton", "name": "Пол", "code": "SEX", "enums": [{"value": "ж", "sort": 1}]}]),
+    );
     assert_eq!(birthday.status, 201);
-    let hook = json!({"destination": "http://127.0.0.1:9/amo/secret", "settings": ["add_contact", "update_contact", "delete_contact", "status_lead"]});
+    let hook =
+        json!({"destination": "http://127.0.0.1:9/amo/secret", "settings": ["add_contact", "update_contact", "delete_contact", "status_lead"]});
     let made = bench.post("/api/v4/webhooks", &hook);
     assert_eq!((made.status, made.json["disabled"].as_bool(), made.json.get("_embedded")), (201, Some(false), None));
     assert_eq!(bench.post("/api/v4/webhooks", &hook).status, 201, "the same destination is the same subscription");
     assert_eq!(bench.get("/api/v4/webhooks").json["_total_items"], 1);
     assert_eq!(bench.post("/api/v4/webhooks", &json!({"destination": "https://example.com/", "settings": ["add_lead"]})).status, 400);
-    let ids = add(&mut bench, "/api/v4/contacts", &json!([{"name": "Анна & Ко", "custom_fields_values": [
+    let ids = add(
+        &mut bench,
+        "/api/v4/contacts",
+        &json!([{"name": "Анна & Ко", "custom_fields_values": [
         {"field_code": "PHONE", "values": [{"value": "+79990001122", "enum_code": "MOB"}]}, {"field_code": "BDAY", "values": [{"value": "2015-06-01T00:00:00+03:00"}]},
-        {"field_code": "DAY", "values": [{"value": 1_634_601_600}]}, {"field_code": "SEX", "values": [{"value": "ж"}]}], "tags_to_add": [{"name": "лайм"}]}, {"name": "Б"}]));
+        {"field_code": "DAY", "values": [{"value": 1_634_601_600}]}, {"field_code": "SEX", "values": [{"value": "ж"}]}], "tags_to_add": [{"name": "лайм"}]}, {"name": "Б"}]),
+    );
     let now = bench.now_ms;
     let due = bench.site.amocrm.due_hooks(now);
     assert_eq!(due.len(), 1, "one body for all of one request");
     assert!(bench.site.amocrm.due_hooks(now).is_empty(), "a try is taken once");
     let body = told(&due[0].body);
     let contact = &body["contacts"]["add"][0];
-    assert_eq!((contact["id"].as_str(), contact["name"].as_str(), contact["type"].as_str()), (Some(ids[0].to_string().as_str()), Some("Анна & Ко"), Some("contact")));
+    assert_eq!(
+        (contact["id"].as_str(), contact["name"].as_str(), contact["type"].as_str()),
+        (Some(ids[0].to_string().as_str()), Some("Анна & Ко"), Some("contact"))
+    );
     let fields = contact["custom_fields"].as_array().unwrap();
     assert_eq!((fields[0]["code"].as_str(), fields[0]["values"][0]["value"].as_str()), (Some("PHONE"), Some("+79990001122")));
     assert!(fields[0]["values"][0]["enum"].is_string());
@@ -220,7 +249,10 @@ fn a_hook_has_the_old_shape_in_which_every_value_is_a_text() {
     act(&mut bench, "lead", &json!({"id": lead, "status_id": 142}));
     let now = bench.now_ms;
     let moved = told(&bench.site.amocrm.due_hooks(now)[0].body);
-    assert_eq!((moved["leads"]["status"][0]["id"].as_str(), moved["leads"]["status"][0]["status_id"].as_str()), (Some(lead.to_string().as_str()), Some("142")));
+    assert_eq!(
+        (moved["leads"]["status"][0]["id"].as_str(), moved["leads"]["status"][0]["status_id"].as_str()),
+        (Some(lead.to_string().as_str()), Some("142"))
+    );
     assert!(moved["leads"]["status"][0]["old_status_id"].is_string());
     act(&mut bench, "delete", &json!({"kind": "contacts", "id": ids[1]}));
     let now = bench.now_ms;
@@ -268,7 +300,9 @@ fn tasks_want_a_text_and_a_time_and_notes_may_leave_the_pipeline_alone() {
     assert_eq!(bench.get("/api/v4/tasks").status, 204);
     let refused = bench.post("/api/v4/tasks", &json!([{"text": "Позвонить"}]));
     assert_eq!(refused.json["validation-errors"][0]["errors"][0]["path"], "complete_till");
-    let task = add(&mut bench, "/api/v4/tasks", &json!([{"text": "Позвонить", "complete_till": 1_800_000_000, "entity_type": "leads", "entity_id": lead}]))[0];
+    let task =
+        add(&mut bench, "/api/v4/tasks", &json!([{"text": "Позвонить", "complete_till": 1_800_000_000, "entity_type": "leads", "entity_id": lead}]))
+            [0];
     let read = bench.get(&format!("/api/v4/tasks?filter[entity_type]=leads&filter[entity_id][]={lead}"));
     assert_eq!((embedded(&read, "tasks")[0]["id"].as_u64(), &embedded(&read, "tasks")[0]["result"]), (Some(task), &json!([])));
     let done = bench.patch(&format!("/api/v4/tasks/{task}"), &json!({"is_completed": true, "result": {"text": "ок"}}));
@@ -279,6 +313,9 @@ fn tasks_want_a_text_and_a_time_and_notes_may_leave_the_pipeline_alone() {
     let note = add(&mut bench, "/api/v4/leads/notes", &notes)[0];
     bench.patch(&format!("/api/v4/leads/notes/{note}"), &json!({"params": {"text": "в"}}));
     let state = bench.site.state(Host::Amocrm)["notes"].clone();
-    assert_eq!((state[0]["triggers"].as_bool(), state[1]["triggers"].as_bool(), state[0]["params"]["text"].as_str()), (Some(false), Some(true), Some("в")));
+    assert_eq!(
+        (state[0]["triggers"].as_bool(), state[1]["triggers"].as_bool(), state[0]["params"]["text"].as_str()),
+        (Some(false), Some(true), Some("в"))
+    );
     assert_eq!(embedded(&bench.get(&format!("/api/v4/leads/notes?filter[id][]={note}")), "notes").len(), 1);
 }

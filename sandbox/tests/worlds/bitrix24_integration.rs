@@ -61,7 +61,10 @@ impl Portal {
     fn product(&mut self, key: &str, name: &str, price: f64) -> u64 {
         let made = self.call("catalog.product.add", &json!({"fields": {"iblockId": 23, "name": name, "xmlId": key}}));
         let id = made["result"]["element"]["id"].as_u64().unwrap_or_else(|| panic!("{made}"));
-        let priced = self.call("catalog.price.modify", &json!({"fields": {"product": {"id": id, "prices": [{"catalogGroupId": 1, "price": price, "currency": "RUB"}]}}}));
+        let priced = self.call(
+            "catalog.price.modify",
+            &json!({"fields": {"product": {"id": id, "prices": [{"catalogGroupId": 1, "price": price, "currency": "RUB"}]}}}),
+        );
         assert!(priced.get("error").is_none(), "{priced}");
         id
     }
@@ -75,7 +78,8 @@ impl Portal {
         let (status, answer) = self.app("event.offline.get", parameters);
         assert_eq!(status, 200, "{answer}");
         let events = answer["result"]["events"].as_array().unwrap();
-        let seen = events.iter().map(|event| (event["EVENT_NAME"].as_str().unwrap().to_owned(), event["EVENT_DATA"]["FIELDS"]["ID"].as_u64().unwrap()));
+        let seen =
+            events.iter().map(|event| (event["EVENT_NAME"].as_str().unwrap().to_owned(), event["EVENT_DATA"]["FIELDS"]["ID"].as_u64().unwrap()));
         (answer["result"].clone(), seen.collect())
     }
 }
@@ -86,9 +90,15 @@ fn a_set_of_rows_replaces_them_all_and_the_sum_follows_unless_it_is_kept_by_hand
     let pizza = portal.product("lime:p-3", "Пицца", 650.0);
     let deal = portal.add(2, &json!({"title": "Чек", "opportunity": 5}));
     let set = |rows: Value| json!({"ownerType": "D", "ownerId": deal, "productRows": rows});
-    let answer = portal.call("crm.item.productrow.set", &set(json!([{"productId": pizza, "price": 650, "quantity": 2}, {"productName": "Скидка-сюрприз", "price": 100.5, "quantity": 1}])));
+    let answer = portal.call(
+        "crm.item.productrow.set",
+        &set(json!([{"productId": pizza, "price": 650, "quantity": 2}, {"productName": "Скидка-сюрприз", "price": 100.5, "quantity": 1}])),
+    );
     let rows = answer["result"]["productRows"].as_array().unwrap();
-    assert_eq!((rows.len(), rows[0]["productName"].as_str(), rows[0]["xmlId"].as_str(), rows[1]["productId"].as_u64()), (2, Some("Пицца"), Some("lime:p-3"), Some(0)));
+    assert_eq!(
+        (rows.len(), rows[0]["productName"].as_str(), rows[0]["xmlId"].as_str(), rows[1]["productId"].as_u64()),
+        (2, Some("Пицца"), Some("lime:p-3"), Some(0))
+    );
     assert_eq!(portal.get(2, deal)["opportunity"], 1_400.5);
     portal.call("crm.item.update", &json!({"entityTypeId": 2, "id": deal, "fields": {"opportunity": 7, "title": "Чек 1"}}));
     assert_eq!(portal.get(2, deal)["opportunity"], 1_400.5, "with rows, a sum that is not kept by hand is theirs");
@@ -101,11 +111,20 @@ fn a_set_of_rows_replaces_them_all_and_the_sum_follows_unless_it_is_kept_by_hand
     assert_eq!((listed["total"].as_u64(), listed["result"]["productRows"][0]["quantity"].as_f64()), (Some(1), Some(3.0)));
     assert_eq!(portal.call("crm.item.productrow.list", &json!({"filter": {"ownerId": deal}}))["error"], "100");
     assert_eq!(portal.call("crm.item.productrow.set", &json!({"ownerType": "D", "ownerId": 1, "productRows": []}))["error"], "OWNER_NOT_FOUND");
-    assert_eq!(portal.call("crm.item.productrow.set", &json!({"ownerType": "C", "ownerId": 1, "productRows": []}))["error"], "ENTITY_TYPE_NOT_SUPPORTED");
+    assert_eq!(
+        portal.call("crm.item.productrow.set", &json!({"ownerType": "C", "ownerId": 1, "productRows": []}))["error"],
+        "ENTITY_TYPE_NOT_SUPPORTED"
+    );
     let manual = portal.add(2, &json!({"opportunity": 99, "isManualOpportunity": "Y"}));
-    portal.call("crm.item.productrow.set", &json!({"ownerType": "D", "ownerId": manual, "productRows": [{"productName": "x", "price": 5, "quantity": 1}]}));
+    portal.call(
+        "crm.item.productrow.set",
+        &json!({"ownerType": "D", "ownerId": manual, "productRows": [{"productName": "x", "price": 5, "quantity": 1}]}),
+    );
     assert_eq!(portal.get(2, manual)["opportunity"], 99.0);
-    assert_eq!(portal.call("crm.deal.productrows.set", &json!({"id": deal, "rows": [{"PRODUCT_NAME": "y", "PRICE": "10", "QUANTITY": "2"}]}))["result"], true);
+    assert_eq!(
+        portal.call("crm.deal.productrows.set", &json!({"id": deal, "rows": [{"PRODUCT_NAME": "y", "PRICE": "10", "QUANTITY": "2"}]}))["result"],
+        true
+    );
     assert_eq!(portal.call("crm.deal.productrows.get", &json!({"id": deal}))["result"][0]["PRODUCT_NAME"], "y");
     assert_eq!(portal.call("crm.deal.productrows.set", &json!({"id": deal, "rows[0]": "wrong"}))["result"], true);
     assert_eq!(portal.call("crm.deal.productrows.get", &json!({"id": deal}))["result"], json!([]), "keys built wrong silently empty the rows");
@@ -131,7 +150,9 @@ fn prices_that_are_not_named_are_deleted_and_lists_want_their_iblock() {
     let own: Vec<&Value> = catalogs.as_array().unwrap().iter().filter(|catalog| catalog["productIblockId"].is_null()).collect();
     assert_eq!((own.len(), own[0]["iblockId"].as_u64()), (1, Some(23)), "the other holds the variations");
     assert_eq!(portal.call("catalog.priceType.list", &json!({}))["result"]["priceTypes"][0]["base"], "Y");
-    let section = portal.call("catalog.section.add", &json!({"fields": {"iblockId": 23, "name": "Кафе", "xmlId": "lime:g-2"}}))["result"]["section"]["id"].clone();
+    let section = portal.call("catalog.section.add", &json!({"fields": {"iblockId": 23, "name": "Кафе", "xmlId": "lime:g-2"}}))["result"]["section"]
+        ["id"]
+        .clone();
     let pizza = portal.product("lime:p-3", "Пицца", 650.0);
     let show = portal.call("catalog.product.service.add", &json!({"fields": {"iblockId": 23, "name": "Аниматор", "xmlId": "lime:p-6"}}));
     assert_eq!(show["result"]["service"]["type"], 7);
@@ -152,7 +173,11 @@ fn prices_that_are_not_named_are_deleted_and_lists_want_their_iblock() {
     assert_eq!((&same["result"]["prices"][0]["id"], same["result"]["prices"][0]["price"].as_f64()), (&price["id"], Some(700.0)));
     assert_eq!(portal.call("catalog.price.modify", &modify(json!([])))["result"]["prices"], json!([]));
     portal.site.bitrix24.switch("admin", &json!(false));
-    assert_eq!(portal.call("catalog.product.add", &json!({"fields": {"iblockId": 23, "name": "x"}}))["error"], "200040300040", "errors are long numbers");
+    assert_eq!(
+        portal.call("catalog.product.add", &json!({"fields": {"iblockId": 23, "name": "x"}}))["error"],
+        "200040300040",
+        "errors are long numbers"
+    );
     portal.site.bitrix24.switch("catalog", &json!(false));
     assert_eq!(portal.call("catalog.catalog.list", &json!({}))["error"], "insufficient_scope");
 }
@@ -162,7 +187,11 @@ fn the_offline_queue_keeps_one_row_an_object_and_gives_a_reserved_batch_again_af
     let mut portal = portal();
     portal.bind("ONCRMCONTACTUPDATE", "lime_gw");
     portal.bind("ONCRMCONTACTDELETE", "lime_gw");
-    assert_eq!(portal.app("event.bind", &json!({"event": "onCrmContactUpdate", "event_type": "offline", "auth_connector": "lime_gw"})).0, 400, "bound already");
+    assert_eq!(
+        portal.app("event.bind", &json!({"event": "onCrmContactUpdate", "event_type": "offline", "auth_connector": "lime_gw"})).0,
+        400,
+        "bound already"
+    );
     let contact = portal.add(3, &json!({"name": "Анна"}));
     let other = portal.add(3, &json!({"name": "Борис"}));
     for name in ["А", "Б", "В"] {
@@ -171,7 +200,11 @@ fn the_offline_queue_keeps_one_row_an_object_and_gives_a_reserved_batch_again_af
     portal.act("contact", &json!({"id": other, "name": "Боря"}));
     let get = json!({"clear": 0, "limit": 50, "auth_connector": "lime_gw"});
     let (first, seen) = portal.queue(&get);
-    assert_eq!(seen, [("ONCRMCONTACTUPDATE".to_owned(), contact), ("ONCRMCONTACTUPDATE".to_owned(), other)], "three changes of one object are one row");
+    assert_eq!(
+        seen,
+        [("ONCRMCONTACTUPDATE".to_owned(), contact), ("ONCRMCONTACTUPDATE".to_owned(), other)],
+        "three changes of one object are one row"
+    );
     let process = first["process_id"].as_str().unwrap().to_owned();
     assert_eq!((process.len(), first["events"][0]["MESSAGE_ID"].as_str().unwrap().len()), (32, 32));
     assert!(portal.queue(&get).0["process_id"].is_null(), "what is reserved is not given to another");
@@ -229,13 +262,21 @@ fn a_plan_may_lack_what_it_sells() {
     let (status, refused) = portal.app("event.offline.get", &json!({"clear": 0}));
     assert_eq!((status, refused["error"].as_str()), (403, Some("WRONG_LICENSE")));
     assert_eq!(portal.app("event.offline.get", &json!({"clear": 1})).0, 200);
-    assert_eq!(portal.app("event.bind", &json!({"event": "ONCRMDEALADD", "event_type": "offline", "auth_connector": "x"})).1["error"], "WRONG_LICENSE");
+    assert_eq!(
+        portal.app("event.bind", &json!({"event": "ONCRMDEALADD", "event_type": "offline", "auth_connector": "x"})).1["error"],
+        "WRONG_LICENSE"
+    );
     assert!(portal.site.bitrix24.switch("funnels", &json!(3)));
     let funnel = json!({"entityTypeId": 2, "fields": {"name": "Покупки"}});
     let made = portal.call("crm.category.add", &funnel)["result"]["category"]["id"].clone();
     assert!(portal.call("crm.category.add", &funnel).get("error").is_some());
-    assert_eq!(portal.call("crm.category.update", &json!({"entityTypeId": 2, "id": made, "fields": {"name": "Чеки"}}))["result"]["category"]["name"], "Чеки");
-    let stage = portal.call("crm.status.add", &json!({"fields": {"ENTITY_ID": format!("DEAL_STAGE_{made}"), "STATUS_ID": "PAID", "NAME": "Оплачено"}}))["result"].clone();
+    assert_eq!(
+        portal.call("crm.category.update", &json!({"entityTypeId": 2, "id": made, "fields": {"name": "Чеки"}}))["result"]["category"]["name"],
+        "Чеки"
+    );
+    let stage = portal
+        .call("crm.status.add", &json!({"fields": {"ENTITY_ID": format!("DEAL_STAGE_{made}"), "STATUS_ID": "PAID", "NAME": "Оплачено"}}))["result"]
+        .clone();
     assert_eq!(portal.call("crm.status.delete", &json!({"id": stage}))["result"], true);
     assert_eq!(portal.call("crm.category.delete", &json!({"entityTypeId": 2, "id": made}))["result"], json!([]));
     assert!(portal.call("crm.category.delete", &json!({"entityTypeId": 2, "id": 0})).get("error").is_some());
@@ -245,11 +286,15 @@ fn a_plan_may_lack_what_it_sells() {
 fn what_is_imported_sets_off_no_robots_and_has_the_times_it_is_given() {
     let mut portal = portal();
     let deal = portal.add(2, &json!({"title": "новая"}));
-    let one = portal.call("crm.item.import", &json!({"entityTypeId": 2, "fields": {"title": "старая", "stageId": "WON", "createdTime": "2020-01-02T10:00:00+03:00"}}));
+    let one = portal.call(
+        "crm.item.import",
+        &json!({"entityTypeId": 2, "fields": {"title": "старая", "stageId": "WON", "createdTime": "2020-01-02T10:00:00+03:00"}}),
+    );
     let old = one["result"]["item"]["id"].as_u64().unwrap();
     assert_eq!(one["result"]["item"].as_object().unwrap().len(), 1, "only the id comes back");
     assert_eq!(portal.get(2, old)["createdTime"], "2020-01-02T10:00:00+03:00");
-    let many = portal.call("crm.item.batchImport", &json!({"entityTypeId": 2, "data": {"a": {"title": "x"}, "b": {"title": "y", "stageId": "NOSUCH"}}}));
+    let many =
+        portal.call("crm.item.batchImport", &json!({"entityTypeId": 2, "data": {"a": {"title": "x"}, "b": {"title": "y", "stageId": "NOSUCH"}}}));
     assert!(many["result"]["items"]["a"]["item"]["id"].is_u64());
     assert_eq!(many["result"]["items"]["b"]["error"], "CRM_FIELD_ERROR_VALUE_NOT_VALID");
     let too_many: Vec<Value> = (0..21).map(|number| json!({"title": number.to_string()})).collect();
@@ -283,18 +328,26 @@ fn a_manager_adds_products_to_a_deal_and_changes_are_found_by_their_time_in_both
     let pizza = portal.product("lime:p-3", "Пицца", 650.0);
     let (quiet, deal) = (portal.add(2, &json!({"title": "тихая"})), portal.add(2, &json!({"title": "праздник"})));
     let since = portal.get(2, deal)["updatedTime"].as_str().unwrap().to_owned();
-    let rows = portal.act("products", &json!({"deal_id": deal, "products": [{"xml_id": "lime:p-3", "quantity": 2}, {"name": "Шарик", "price": 50, "quantity": 10}]}));
+    let rows = portal.act(
+        "products",
+        &json!({"deal_id": deal, "products": [{"xml_id": "lime:p-3", "quantity": 2}, {"name": "Шарик", "price": 50, "quantity": 10}]}),
+    );
     assert_eq!((rows[0]["price"].as_f64(), rows[1]["quantity"].as_f64()), (Some(650.0), Some(10.0)));
     let rows = portal.act("products", &json!({"deal_id": deal, "products": [{"id": pizza, "quantity": 0}]}));
     assert_eq!(rows.as_array().unwrap().len(), 1);
     let mut changed = |since: &str| {
-        let answer = portal.call("crm.item.list", &json!({"entityTypeId": 2, "filter": {">updatedTime": since}, "order": {"updatedTime": "ASC", "id": "ASC"}, "start": -1}));
+        let answer = portal.call(
+            "crm.item.list",
+            &json!({"entityTypeId": 2, "filter": {">updatedTime": since}, "order": {"updatedTime": "ASC", "id": "ASC"}, "start": -1}),
+        );
         answer["result"]["items"].as_array().unwrap().iter().map(|item| item["id"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     let portal_spelling = since.get(..19).unwrap().replace('T', " ");
     assert_eq!((changed(&since), changed(&portal_spelling)), (vec![deal], vec![deal]));
     assert!(portal.site.bitrix24.switch("iso_filters", &json!(false)));
-    let items = |portal: &mut Portal, since: &str| portal.call("crm.item.list", &json!({"entityTypeId": 2, "filter": {">=updatedTime": since}}))["total"].as_u64();
+    let items = |portal: &mut Portal, since: &str| {
+        portal.call("crm.item.list", &json!({"entityTypeId": 2, "filter": {">=updatedTime": since}}))["total"].as_u64()
+    };
     assert_eq!((items(&mut portal, &since), items(&mut portal, &portal_spelling)), (Some(0), Some(1)));
     assert!(quiet < deal);
 }

@@ -62,7 +62,8 @@ fn a_sale_a_top_up_and_a_registration_come_through_the_feeds_in_their_order_with
         "cards": ["0A0B0C0D"], "children": [{"first_name": "Пётр", "birth_date": "2018-03-04", "gender": "male"}]}),
     );
     let id = family["client_id"].as_str().unwrap().to_owned();
-    let sale = act(&mut bench, "sell", &json!({"client_id": id, "lines": [{"good_type_id": "p-3", "qty": 2}, {"good_type_id": "p-4"}], "pay": "card"}));
+    let sale =
+        act(&mut bench, "sell", &json!({"client_id": id, "lines": [{"good_type_id": "p-3", "qty": 2}, {"good_type_id": "p-4"}], "pay": "card"}));
     act(&mut bench, "top-up", &json!({"client_id": id, "amount": 100_000}));
     let refund = act(&mut bench, "refund", &json!({"transaction_id": sale["transaction_id"]}));
     assert_eq!((&sale["total"], &refund["receipt_id"]), (&json!(155_000), &sale["receipt_id"]));
@@ -72,7 +73,10 @@ fn a_sale_a_top_up_and_a_registration_come_through_the_feeds_in_their_order_with
     assert_eq!(kinds, ["sale", "topup", "refund"]);
     let sold = &transactions[0];
     assert_eq!((sold["op"].as_str(), sold["origin"].as_str(), sold["origin_ref"].clone()), (Some("upsert"), Some("lime"), Value::Null));
-    assert_eq!(sold["object"]["lines"][0], json!({"good_type_id": "p-3", "name": "Пицца «Маргарита»", "qty": 2, "amount": 130_000, "right_id": null}));
+    assert_eq!(
+        sold["object"]["lines"][0],
+        json!({"good_type_id": "p-3", "name": "Пицца «Маргарита»", "qty": 2, "amount": 130_000, "right_id": null})
+    );
     assert_eq!(sold["object"]["payments"], json!([{"kind": "card", "amount": 155_000}]));
 
     let (clients, _) = drain(&mut bench, "clients", "", 3);
@@ -166,7 +170,8 @@ fn a_client_is_made_once_for_an_external_ref_and_changed_only_on_the_version_tha
 #[test]
 fn a_child_grows_up_a_card_is_changed_and_a_client_is_deleted() {
     let mut bench = lime();
-    let family = act(&mut bench, "register", &json!({"first_name": "Ольга", "cards": ["11223344"], "children": [{"first_name": "Яна", "gender": "female"}]}));
+    let family =
+        act(&mut bench, "register", &json!({"first_name": "Ольга", "cards": ["11223344"], "children": [{"first_name": "Яна", "gender": "female"}]}));
     let (parent, child) = (family["client_id"].as_str().unwrap().to_owned(), family["children"][0].as_str().unwrap().to_owned());
     let grown = act(&mut bench, "change", &json!({"client_id": child, "category": "adult", "phones": ["+79990001100"]}));
     assert_eq!((grown["category"]["kind"].as_str(), &grown["balances"]["deposit"]), (Some("adult"), &json!(0)));
@@ -196,7 +201,11 @@ fn a_preorder_is_one_per_reference_and_a_lower_revision_is_stale() {
     let codes: Vec<&str> = first.json["warnings"].as_array().unwrap().iter().map(|warning| warning["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["price_differs", "total_differs"]);
     let again = put(&mut bench, "amo%3Adeal%3A123", &order(2, 1));
-    assert_eq!((&again.json["preorder_id"], &again.json["version"]), (&first.json["preorder_id"], &first.json["version"]), "sent again after a lost answer");
+    assert_eq!(
+        (&again.json["preorder_id"], &again.json["version"]),
+        (&first.json["preorder_id"], &first.json["version"]),
+        "sent again after a lost answer"
+    );
     assert_eq!(put(&mut bench, "amo:deal:123", &order(2, 9)).json["error"]["code"], "revision_conflict");
     assert_eq!(put(&mut bench, "amo:deal:123", &order(1, 3)).json["error"]["code"], "stale");
     let third = put(&mut bench, "amo:deal:123", &order(3, 3));
@@ -221,7 +230,11 @@ fn a_preorder_made_in_lime_gets_its_deals_reference_once() {
     assert_eq!((bound.status, &bound.json["preorder_id"]), (200, &id), "{}", bound.text);
     let (items, _) = drain(&mut bench, "preorders", "", 100);
     assert_eq!(items.len(), 2);
-    assert_eq!((items[1]["object"]["ref"].as_str(), items[1]["object"]["total"].as_u64()), (Some("b24:deal:9"), Some(800_000)), "what was not said stays");
+    assert_eq!(
+        (items[1]["object"]["ref"].as_str(), items[1]["object"]["total"].as_u64()),
+        (Some("b24:deal:9"), Some(800_000)),
+        "what was not said stays"
+    );
     assert_eq!(put(&mut bench, "b24:deal:10", &json!({"revision": 1, "preorder_id": id})).json["error"]["code"], "bound");
 }
 
@@ -232,7 +245,9 @@ fn an_accrual_is_booked_once_and_dictionaries_name_what_clients_carry() {
     let id = "0197a1b2-0000-7000-8000-000000000001";
     let before = bench.get("/gw/v1/clients/c-3").json["balances"]["bonus"].as_i64().unwrap();
     let mut send = |items: Value| bench.post("/gw/v1/bonus-accruals:batch", &json!({"items": items})).json["results"].clone();
-    let results = send(json!([item(id, 500), item("x", 5), {"accrual_id": "0197a1b2-0000-7000-8000-000000000002", "client_id": "c-0", "amount": 1, "reason": "nps"}]));
+    let results = send(
+        json!([item(id, 500), item("x", 5), {"accrual_id": "0197a1b2-0000-7000-8000-000000000002", "client_id": "c-0", "amount": 1, "reason": "nps"}]),
+    );
     let statuses: Vec<&str> = results.as_array().unwrap().iter().map(|result| result["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["applied", "rejected", "rejected"]);
     assert_eq!(results[2]["code"], "unknown_client");

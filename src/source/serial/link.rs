@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// An answer is a byte or two.
 const WRITE_TAKES: Duration = Duration::from_secs(1);
 
-pub(super) enum Link {
+pub(crate) enum Link {
     Closed { again_at: Instant },
     Opening { port: JoinHandle<Result<Port, String>>, slow_at: Option<Instant> },
     Settling { port: Port, until: Instant, stale: usize },
@@ -28,7 +28,7 @@ pub(super) enum Link {
 }
 
 /// What happened to a port.
-pub(super) enum Happened {
+pub(crate) enum Happened {
     /// It is open; stale bytes are being dropped.
     Opened,
     /// What comes now is read. So many bytes were dropped.
@@ -45,14 +45,14 @@ pub(super) enum Happened {
 
 impl Link {
     /// To be opened at once.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::Closed { again_at: Instant::now() }
     }
 
     /// Waits for what happens next. Cancel safe: nothing read is lost when this is dropped.
     ///
     /// `read`: take bytes; else they stay in the kernel. `idle_after_ms`: the silence to report.
-    pub(super) async fn next(
+    pub(crate) async fn next(
         &mut self,
         path: &Path,
         line: Line,
@@ -139,7 +139,7 @@ impl Link {
     }
 
     /// Closes the port, to be opened again after a while.
-    pub(super) fn close(&mut self, again_ms: u64) {
+    pub(crate) fn close(&mut self, again_ms: u64) {
         let before = std::mem::replace(self, Self::Closed { again_at: Instant::now() + Duration::from_millis(again_ms) });
         match before {
             // Closing may wait for the driver.
@@ -152,7 +152,7 @@ impl Link {
     ///
     /// # Errors
     /// Why it did not leave, in one line.
-    pub(super) async fn answer(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(crate) async fn answer(&mut self, bytes: &[u8]) -> Result<(), String> {
         let Self::Up { port, .. } = self else {
             return Ok(());
         };

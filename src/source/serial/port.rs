@@ -10,8 +10,8 @@ use crate::codec::{Flow, Line, Parity, StopBits};
 
 /// An open port.
 #[derive(Debug)]
-pub(super) struct Port {
-    pub(super) stream: SerialStream,
+pub(crate) struct Port {
+    pub(crate) stream: SerialStream,
     device: Device,
 }
 
@@ -27,7 +27,7 @@ struct Device {
 ///
 /// # Errors
 /// What is wrong and what to look at, in one line.
-pub(super) fn open(path: &Path, line: Line, baud: Option<u32>) -> Result<Port, String> {
+pub(crate) fn open(path: &Path, line: Line, baud: Option<u32>) -> Result<Port, String> {
     let Some(name) = path.to_str() else {
         return Err("the port's path is no UTF-8".to_owned());
     };
@@ -48,7 +48,7 @@ impl Port {
     ///
     /// # Errors
     /// What happened to it, in one line.
-    pub(super) fn still_there(&self, path: &Path) -> Result<(), String> {
+    pub(crate) fn still_there(&self, path: &Path) -> Result<(), String> {
         match look(path) {
             Ok(device) if device == self.device => Ok(()),
             Ok(_) => Err("the path leads to another device now".to_owned()),
