@@ -17,6 +17,7 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
         "site": {
             "id": config.site.id,
             "venue": config.site.venue,
+            "venue_key": config.site.venue_key.as_ref().map(secret),
             "title": config.site.title,
             "timezone": config.site.timezone.iana_name().unwrap_or("UTC"),
             "language": language(config.site.language),
@@ -105,7 +106,7 @@ fn gate(gate: &super::Gate) -> Value {
 }
 
 fn module(module: &super::Module) -> Value {
-    let mut table = json!({ "id": module.id.as_str(), "title": module.title, "kind": module.kind_name() });
+    let mut table = json!({ "id": module.id, "title": module.title, "kind": module.kind_name() });
     if let Some((line, address)) = module.kind.on_line() {
         let parity = match line.settings.parity {
             Parity::None => "none",
