@@ -386,6 +386,11 @@ impl Checker<'_> {
 
     /// A secret that can be had now, and whose content passes `fits`.
     pub(super) fn secret(&mut self, at: &At<SecretAt>, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
+        self.secret_of_form(at, fits, text::WEBHOOK_FORM)
+    }
+
+    /// A secret that can be had now, and whose content passes `fits`, which is `form` in words.
+    pub(super) fn secret_of_form(&mut self, at: &At<SecretAt>, fits: impl Fn(&str) -> bool, form: crate::words::Word) -> Option<SecretSource> {
         let source = match &at.value {
             SecretAt::Env(name) => SecretSource::Env(name.clone()),
             SecretAt::File(name) => {
@@ -405,7 +410,7 @@ impl Checker<'_> {
                 let name = match &at.value {
                     SecretAt::File(name) | SecretAt::Env(name) => unquoted(name),
                 };
-                let message = text::BAD_SECRET.with("name", name).with("why", text::WEBHOOK_FORM);
+                let message = text::BAD_SECRET.with("name", name).with("why", form);
                 self.mistakes.error(Code::BAD_SECRET, message, &at.span, text::SECRET_HERE);
                 None
             }

@@ -190,6 +190,8 @@ pub enum ReaderConfig {
         /// The topic to subscribe to.
         topic: String,
     },
+    /// An OSDP reader.
+    Osdp(OsdpReader),
 }
 
 impl ReaderConfig {
@@ -209,6 +211,25 @@ pub struct SerialReader {
     pub port: PathBuf,
     /// Overrides the profile's line speed.
     pub baud: Option<u32>,
+}
+
+/// An OSDP reader. Several may share a port; then their speed and their check are the same, and their addresses are not.
+#[derive(Clone, Debug)]
+pub struct OsdpReader {
+    /// `/dev/serial/by-id/...` or any path, as this gate names it.
+    pub port: PathBuf,
+    /// The port as the first gate of its line names it: gates of one line have the same one.
+    pub line: PathBuf,
+    /// Bits a second. Default 9600.
+    pub baud: u32,
+    /// Its address, 0 to 126.
+    pub address: u8,
+    /// Its key; nothing: it is spoken with in the clear.
+    pub key: Option<SecretSource>,
+    /// How frames are checked.
+    pub check: crate::codec::osdp::Check,
+    /// How its cards are read.
+    pub cards: crate::codec::osdp::CardOptions,
 }
 
 /// Where a secret is. `load` reads it at start and refuses a file that others can read.

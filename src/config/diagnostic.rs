@@ -85,6 +85,8 @@ codes! {
     SAME_MODULE = "C-031";
     /// Two doors on one output.
     SAME_OUTPUT = "C-032";
+    /// A reader's line in the clear.
+    PLAIN_OSDP = "C-040";
 }
 
 /// Whether the file can be used nevertheless.

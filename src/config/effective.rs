@@ -21,7 +21,7 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
             "language": language(config.site.language),
             "board": config.site.board.as_ref().map(|board| board.name.as_str()),
         },
-        "gate": config.gates.iter().map(gate).collect::<Vec<_>>(),
+        "gate": config.gates.iter().map(|one| gate(one, &secret)).collect::<Vec<_>>(),
         "module": config.modules.iter().map(super::modules::effective).collect::<Vec<_>>(),
         "lime": { "url": config.lime.url, "token": secret(&config.lime.token), "ca": config.lime.ca },
         "crm": crm(config, &secret),
@@ -83,7 +83,7 @@ fn secret(source: &SecretSource, config: &Config, environment: &Environment) -> 
     }
 }
 
-fn gate(gate: &super::Gate) -> Value {
+fn gate(gate: &super::Gate, secret: &dyn Fn(&SecretSource) -> Value) -> Value {
     let mut table = json!({
         "id": gate.id.as_str(),
         "title": gate.title,
@@ -95,6 +95,7 @@ fn gate(gate: &super::Gate) -> Value {
             json!({ "reader": serial.profile.name, "port": serial.port, "baud": serial.baud.unwrap_or(serial.profile.line.baud) })
         }
         ReaderConfig::MqttJson { topic } => json!({ "reader": super::readers::MQTT_JSON, "topic": topic }),
+        ReaderConfig::Osdp(reader) => super::osdp::effective(reader, secret),
     };
     merge(&mut table, reader);
     let own =

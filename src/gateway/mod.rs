@@ -7,6 +7,7 @@ pub mod audit;
 mod follow;
 mod keep;
 mod notify;
+mod osdp;
 mod remotes;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::clock::{SharedClock, SystemClock, tls_floor};
 use crate::config::{Config, ReaderConfig};
 use crate::control::{self, Control};
 use crate::delivery::{Parts, Runner};
+use crate::device;
 use crate::flow::CrmPolicy;
 use crate::journal::{Disk, HostDisk, Journal, OpenError, Options, Store};
 use crate::mqtt;
@@ -135,8 +137,19 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, sto
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
                 readers.spawn(validators::run(validator, parts.0, parts.1, parts.2, client.clone(), stop.clone()));
             }
+            // Gates may share a line: lines are started below.
+            ReaderConfig::Osdp(_) => {}
         }
     }
+
+    let device = |signals| device::Parts {
+        intake: Arc::clone(&intake),
+        signals,
+        hub: Arc::clone(&hub),
+        clock: Arc::clone(clock),
+        stop: stop.clone(),
+    };
+    osdp::start(config, device, &mut readers).map_err(SetupError::from)?;
 
     let mut delivery = JoinSet::new();
     for courier in remotes.couriers {

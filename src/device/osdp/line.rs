@@ -265,7 +265,7 @@ impl Task {
             self.answered(now_ms);
             if let Some(reader) = self.readers.get_mut(number) {
                 reader.with(self.clock.as_ref(), |session, out| session.silence(now_ms, out));
-                reader.report.still_seeking(&reader.session, now_ms);
+                reader.report.silence(now_ms);
             }
         }
         for reader in &mut self.readers {
