@@ -460,6 +460,10 @@ impl Session {
         let Some(flight) = self.flight.take() else { return };
         if matches!(reply, Reply::Nak(_)) {
             self.unknown.insert(flight.command);
+            if flight.command == Command::InputStatus.code() {
+                // It only tells changes: before the first one, nothing is on.
+                out.push(Event::Inputs(Vec::new()));
+            }
         } else {
             self.seeks = 0;
         }
