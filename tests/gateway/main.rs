@@ -8,6 +8,10 @@ mod common;
 mod audit;
 mod journey;
 mod kills;
+mod osdp;
+#[path = "../osdp_peer/peer.rs"]
+#[allow(dead_code, reason = "shared with the tests of the driver")]
+mod osdp_peer;
 mod park;
 mod privacy;
 mod trouble;

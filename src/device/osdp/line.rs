@@ -66,6 +66,7 @@ pub(super) async fn run(line: Line, parts: Parts, asks: mpsc::Receiver<Ask>) {
         clock: parts.clock,
         stop: parts.stop,
         asks,
+        ordered: true,
     };
     task.run().await;
 }
@@ -89,6 +90,8 @@ struct Task {
     clock: SharedClock,
     stop: watch::Receiver<bool>,
     asks: mpsc::Receiver<Ask>,
+    /// Somebody may order something.
+    ordered: bool,
 }
 
 /// An answer that is waited for.
@@ -126,7 +129,7 @@ impl Task {
     async fn once(&mut self, buffer: &mut [u8], stopping: bool) -> bool {
         let wake = self.ask_next().await;
         let woken = {
-            let Self { readers, link, asks, stop, path, settings, .. } = self;
+            let Self { readers, link, asks, stop, path, settings, ordered, .. } = self;
             for reader in readers.iter_mut() {
                 reader.take_head(&self.intake);
             }
@@ -135,12 +138,13 @@ impl Task {
                 _ = stop.wait_for(|stop| *stop), if !stopping => Woken::Stop,
                 (number, result) = taken(readers) => Woken::Settled(number, result),
                 happened = link.next(path, *settings, None, buffer, true, None) => Woken::Port(happened),
-                ask = asks.recv(), if !stopping => Woken::Ask(ask),
+                ask = asks.recv(), if *ordered && !stopping => Woken::Ask(ask),
                 () = sleep_until(wake) => Woken::Time,
             }
         };
         match woken {
-            Woken::Stop | Woken::Ask(None) => return false,
+            Woken::Stop => return false,
+            Woken::Ask(None) => self.ordered = false,
             Woken::Settled(number, result) => {
                 if let Some(reader) = self.readers.get_mut(number) {
                     reader.settled(&result, &mut self.rng, self.clock.as_ref());
