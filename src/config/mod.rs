@@ -29,7 +29,8 @@ mod units;
 
 pub use checked::{
     AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
-    Module, MqttConfig, OsdpReader, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WiredTo,
+    Module, MqttConfig, OsdpReader, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef,
+    WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;

@@ -142,13 +142,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, sto
         }
     }
 
-    let device = |signals| device::Parts {
-        intake: Arc::clone(&intake),
-        signals,
-        hub: Arc::clone(&hub),
-        clock: Arc::clone(clock),
-        stop: stop.clone(),
-    };
+    let device =
+        |signals| device::Parts { intake: Arc::clone(&intake), signals, hub: Arc::clone(&hub), clock: Arc::clone(clock), stop: stop.clone() };
     osdp::start(config, device, &mut readers).map_err(SetupError::from)?;
 
     let mut delivery = JoinSet::new();

@@ -10,7 +10,11 @@ use crate::device::{Parts, osdp};
 ///
 /// # Errors
 /// When a reader's key cannot be read.
-pub(super) fn start(config: &Config, parts: impl Fn(mpsc::Sender<crate::device::Signalled>) -> Parts, tasks: &mut JoinSet<()>) -> Result<(), SecretError> {
+pub(super) fn start(
+    config: &Config,
+    parts: impl Fn(mpsc::Sender<crate::device::Signalled>) -> Parts,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), SecretError> {
     for line in osdp::lines(config, |gate| (osdp::wiring(gate), gate.door.is_none()))? {
         // Nobody here acts on signals: a pass at such a gate is told by its card alone.
         let (signals, _) = mpsc::channel(1);

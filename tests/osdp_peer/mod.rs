@@ -26,8 +26,7 @@ const W34: &str = "B22168DE00";
 
 /// A gate whose reader has this address.
 fn reader(gate: &str, address: u8, key: Option<&str>) -> Reader {
-    let wiring =
-        Wiring { gate: GateId::from(gate), direction: Direction::In, open: Some(1), passage: Some(Contact::Input(0)), free: Some(1) };
+    let wiring = Wiring { gate: GateId::from(gate), direction: Direction::In, open: Some(1), passage: Some(Contact::Input(0)), free: Some(1) };
     let key = key.map(|key| Key::parse(key).expect("a key"));
     Reader { wiring, title: gate.to_owned(), address, key, cards: CardOptions::default(), grants: true }
 }

@@ -2,9 +2,9 @@
 
 /// CRC-16 of a frame: polynomial 0x1021, not reflected, start 0x1D0F. The mark byte before the frame is not part of it.
 pub(super) fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0x1D0F, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
-    })
+    bytes
+        .iter()
+        .fold(0x1D0F, |crc, byte| (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }))
 }
 
 /// The older one-byte check: what makes the sum of the frame 0 modulo 256.

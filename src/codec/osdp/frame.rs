@@ -54,9 +54,8 @@ impl Outgoing<'_> {
         let block = self.security.map_or(0, |(_, data)| 2 + data.len());
         let length = HEADER + block + 1 + self.data.len() + if mac.is_some() { MAC } else { 0 } + self.check.length();
         let size = u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes();
-        let control = self.sequence & 3
-            | if self.check == Check::Crc { CONTROL_CRC } else { 0 }
-            | if self.security.is_some() { CONTROL_SECURITY } else { 0 };
+        let control =
+            self.sequence & 3 | if self.check == Check::Crc { CONTROL_CRC } else { 0 } | if self.security.is_some() { CONTROL_SECURITY } else { 0 };
         let mut bytes = Vec::with_capacity(length + 1);
         bytes.push(MARK);
         bytes.extend([START, self.address | if self.answer { ANSWER } else { 0 }]);

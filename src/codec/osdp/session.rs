@@ -8,13 +8,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::OFFLINE_MS;
 use super::cards::CardData;
 use super::command::{Command, Output};
 use super::frame::{Check, Frame, Outgoing, Security};
 use super::handshake::{self, Handshake};
 use super::reply::{Capability, Identity, Keys, Nak, Reply};
 use super::secure::{Channel, Key, Side};
-use super::OFFLINE_MS;
 use zeroize::Zeroize;
 
 /// Between two polls of a quiet reader: how long a card waits at most before it is heard of.

@@ -44,8 +44,7 @@ fn a_challenge_has_the_captured_header() {
 #[test]
 fn answers_say_what_was_captured() {
     assert_eq!(received(ACK), Reply::Ack);
-    let identity =
-        Identity { vendor: [0xbe, 0xba, 0xfe], model: 1, version: 1, serial: 0xdead_beaf, firmware: [0xad, 0xde, 0xad] };
+    let identity = Identity { vendor: [0xbe, 0xba, 0xfe], model: 1, version: 1, serial: 0xdead_beaf, firmware: [0xad, 0xde, 0xad] };
     assert_eq!(received(PDID), Reply::Identity(identity));
     let Reply::Card(card) = received(RAW) else { panic!("no card") };
     let medium = card.medium(&CardOptions { wiegand26: true, ..CardOptions::default() }).unwrap();

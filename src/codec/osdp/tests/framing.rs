@@ -95,7 +95,8 @@ fn noise_at_ten_times_the_load_hides_no_frame_and_makes_none() {
         }
         // The time for an answer is over before the next command.
         deframer.silence(&mut out);
-        let (right, wrong): (Vec<Frame>, Vec<Frame>) = out.drain(..).partition(|one| one.body().is_some_and(|(_, data)| data == number.to_be_bytes()));
+        let (right, wrong): (Vec<Frame>, Vec<Frame>) =
+            out.drain(..).partition(|one| one.body().is_some_and(|(_, data)| data == number.to_be_bytes()));
         sent += right.len();
         false_frames += wrong.len();
     }

@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::super::Deframer;
 use super::super::frame::{Check, Frame, Outgoing};
 use super::super::handshake;
 use super::super::secure::{Channel, Key, SessionKeys, Side};
-use super::super::Deframer;
 
 pub(super) struct Model {
     pub(super) address: u8,
@@ -110,8 +110,7 @@ impl Model {
         };
         let (code, data) = self.obey(code, &plain);
         let (address, channel) = (self.address, self.channel.as_mut().expect("a session"));
-        let (kind, data) =
-            if data.is_empty() { (handshake::ANSWER, data) } else { (handshake::ANSWER_DATA, channel.encrypt(Side::Reader, &data)) };
+        let (kind, data) = if data.is_empty() { (handshake::ANSWER, data) } else { (handshake::ANSWER_DATA, channel.encrypt(Side::Reader, &data)) };
         let frame = Outgoing { address, answer: true, sequence, check: Check::Crc, security: Some((kind, &[])), code, data: &data };
         frame.encode(Some(&mut |message| channel.seal(Side::Reader, message)))
     }
