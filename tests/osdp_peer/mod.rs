@@ -5,7 +5,7 @@ mod peer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use limegate::clock::{Clock, SharedClock, SystemClock};
+use limegate::clock::{SharedClock, SystemClock};
 use limegate::codec::osdp::{CardOptions, Check, Key};
 use limegate::device::osdp::{Line, Reader, start};
 use limegate::device::{Actuator, Contact, NotOpened, Open, Parts, Signal, Signalled, Told, Voice, Wiring};

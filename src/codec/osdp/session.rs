@@ -8,14 +8,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::OFFLINE_MS;
-use super::cards::CardData;
-use super::command::{Command, Output};
-use super::frame::{Check, Frame, Outgoing, Security};
-use super::handshake::{self, Handshake};
-use super::reply::{Capability, Identity, Keys, Nak, Reply};
-use super::secure::{Channel, Key, Side};
 use zeroize::Zeroize;
+
+use super::OFFLINE_MS;
+use super::command::{Command, Output};
+use super::frame::{Frame, Outgoing, Seal, Security};
+use super::handshake::{self, Handshake};
+use super::reply::{Capability, Identity, Nak, Reply};
+use super::secure::{Channel, Side};
+use super::talk::{Access, Event, Next, Order, Outcome, Settings, Trouble};
 
 /// Between two polls of a quiet reader: how long a card waits at most before it is heard of.
 const POLL_MS: u64 = 40;
@@ -34,114 +35,6 @@ const SEEK_MS: (u64, u64) = (500, 5_000);
 /// A reader whose key is wrong is asked again after this time.
 const TROUBLE_MS: u64 = 10_000;
 const MOST_ORDERS: usize = 32;
-
-/// How a reader is spoken with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// In the clear.
-    Clear,
-    /// Secured with the reader's own key.
-    Key(Key),
-    /// Secured with the key that everybody knows, to give the reader its own and for nothing else: it is not polled.
-    Install,
-}
-
-/// What a session needs to know.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The reader's address, 0 to [`super::LAST_ADDRESS`].
-    pub address: u8,
-    /// How frames are checked.
-    pub check: Check,
-    /// How it is spoken with.
-    pub access: Access,
-    /// Its inputs matter.
-    pub inputs: bool,
-    /// Outputs that are switched off whenever the reader is found.
-    pub outputs: Vec<u8>,
-}
-
-/// A command to be sent once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// Comes back with its outcome.
-    pub tag: u64,
-    /// What.
-    pub command: Command,
-    /// From this time on it is not sent, and not sent again.
-    pub expires_ms: u64,
-}
-
-/// What became of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The reader did it.
-    Done,
-    /// The reader did not.
-    Refused(Nak),
-    /// It expired before it was sent.
-    Expired,
-    /// It was not sent.
-    NotSent,
-    /// It was sent, and the answer is not known.
-    Unknown,
-}
-
-/// What was learnt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The reader is there.
-    Online {
-        /// Who it is, where it said so.
-        identity: Option<Identity>,
-    },
-    /// The reader is gone.
-    Offline,
-    /// The reader is there and cannot be used.
-    Trouble(Trouble),
-    /// A card.
-    Card(CardData),
-    /// Keys.
-    Keys(Keys),
-    /// Tamper and power.
-    Local {
-        /// Somebody is at its housing.
-        tamper: bool,
-        /// Its power fails.
-        power: bool,
-    },
-    /// Levels of the inputs.
-    Inputs(Vec<bool>),
-    /// Levels of the outputs.
-    Outputs(Vec<bool>),
-    /// An order has ended.
-    Ended {
-        /// Which.
-        tag: u64,
-        /// How.
-        outcome: Outcome,
-    },
-}
-
-/// Why a reader cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// It does not have the key that the config names, or does not believe that we have it.
-    WrongKey,
-    /// It knows no secured sessions, or not with a key of its own.
-    NoSecurity,
-    /// It wants a secured session, and the config names no key.
-    NeedsKey,
-}
-
-/// What to do now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Send this and wait for the answer.
-    Send(Vec<u8>),
-    /// Nothing before this time.
-    Wait(u64),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -331,9 +224,8 @@ impl Session {
         self.sequence = sequence.unwrap_or(self.sequence % 3 + 1);
         let mut data = command.data();
         let (address, sequence, check, code) = (self.settings.address, self.sequence, self.settings.check, command.code());
-        let frame = |security, data: &[u8], mac: Option<&mut dyn FnMut(&[u8]) -> [u8; 4]>| {
-            Outgoing { address, answer: false, sequence, check, security, code, data }.encode(mac)
-        };
+        let frame =
+            |security, data: &[u8], mac: Option<Seal<'_>>| Outgoing { address, answer: false, sequence, check, security, code, data }.encode(mac);
         let bytes = match (&mut self.channel, &self.handshake) {
             (Some(channel), _) => {
                 let (kind, sent) = match data.is_empty() {
