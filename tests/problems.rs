@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use limegate::books::{DestinationSum, Sums};
 use limegate::cli::render::{status_table, verify_line};
 use limegate::config::Language;
-use limegate::status::{ClockState, Code, DestinationState, GateState, Link, Memory, MqttState, Problem, Severity, Snapshot, problems, worst};
+use limegate::status::{ClockState, Code, DestinationState, GateState, Link, Memory, MqttState, Problem, Severity, Snapshot, Texts, problems, worst};
 
 const MINUTE: u64 = 60_000;
 
@@ -262,7 +262,7 @@ fn the_worst_effect_on_a_guest_comes_first() {
     now.journal.index = "made again from the log: damaged".into();
     now.clock = ClockState::default();
     now.at = "1970-01-01T00:05:00+00:00".into();
-    now.config_error = Some("1 mistake".into());
+    now.config_error = Some(Texts { ru: "1 ошибка".into(), en: "1 mistake".into() });
     now.destinations.get_mut("lime").unwrap().refused = 3;
     let list = found(&now);
     assert_eq!(codes(&list), ["G-101", "J-104", "P-102", "T-201", "C-000", "J-105", "P-101"]);

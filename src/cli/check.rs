@@ -42,7 +42,29 @@ pub fn load(global: &Global) -> Result<Config, Exit> {
     }
 }
 
-fn refused(mistakes: &[Diagnostic], global: &Global) -> Exit {
+/// Loads the config for a command that looks at the gateway as it runs: where the file does not check, by the last one that ran, and says so.
+///
+/// # Errors
+/// As [`load`], when none has run yet.
+pub fn load_running(global: &Global) -> Result<Config, Exit> {
+    let environment = Environment::of_process();
+    match config::load(&global.config, &environment) {
+        Ok((config, warnings)) => {
+            print(&warnings, global);
+            Ok(config)
+        }
+        Err(mistakes) => match config::last_good(&global.config, &environment) {
+            Some(config) => {
+                let file = global.config.display().to_string();
+                notice(&words::LAST_GOOD_USED.with("file", file).text(global.language().unwrap_or(config.site.language)));
+                Ok(config)
+            }
+            None => Err(refused(&mistakes, global)),
+        },
+    }
+}
+
+pub(super) fn refused(mistakes: &[Diagnostic], global: &Global) -> Exit {
     if global.json {
         out_json(&config::to_json(mistakes, global.language()));
     } else {
@@ -51,7 +73,7 @@ fn refused(mistakes: &[Diagnostic], global: &Global) -> Exit {
     Exit::BadConfig
 }
 
-fn print(diagnostics: &[Diagnostic], global: &Global) {
+pub(super) fn print(diagnostics: &[Diagnostic], global: &Global) {
     if diagnostics.is_empty() {
         return;
     }

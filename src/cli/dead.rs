@@ -61,7 +61,7 @@ enum DeadCommand {
 }
 
 pub(super) fn run(global: &Global, args: &DeadArgs) -> Exit {
-    let config = match check::load(global) {
+    let config = match check::load_running(global) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

@@ -157,7 +157,7 @@ impl Log {
 }
 
 pub(super) fn run(global: &Global, args: &JournalArgs) -> Exit {
-    let config = match check::load(global) {
+    let config = match check::load_running(global) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

@@ -7,7 +7,7 @@ use crate::control::Client;
 use crate::status::Report;
 
 pub(super) fn run(global: &Global) -> Exit {
-    let config = match check::load(global) {
+    let config = match check::load_running(global) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

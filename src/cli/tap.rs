@@ -29,7 +29,7 @@ pub struct TapArgs {
 }
 
 pub(super) fn run(global: &Global, args: &TapArgs) -> Exit {
-    let config = match check::load(global) {
+    let config = match check::load_running(global) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

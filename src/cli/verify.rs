@@ -28,7 +28,7 @@ pub struct VerifyArgs {
 }
 
 pub(super) fn run(global: &Global, args: &VerifyArgs) -> Exit {
-    let config = match check::load(global) {
+    let config = match check::load_running(global) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

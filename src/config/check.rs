@@ -14,7 +14,7 @@ use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, Mqtt
 use crate::board::{self, Board};
 use crate::words::config as text;
 
-const STATE_DIR: &str = "/var/lib/limegate";
+pub(super) const STATE_DIR: &str = "/var/lib/limegate";
 const TOKEN_EXAMPLE: &str = "token = { file = \"lime-token\" }";
 
 /// A table, for messages about it.
@@ -38,7 +38,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         None => checker.no_table("[site]", "site", &top),
     };
     let board = site.as_ref().and_then(|site| site.board.clone());
-    let modules = modules::check(root.module.as_deref().unwrap_or_default(), &mut checker);
+    let modules = modules::check(root.module.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), board.as_ref(), &mut checker);
     let gates = match root.gate.as_deref() {
         Some(gates) if !gates.is_empty() => Some(gates::check(gates, board.as_ref(), &modules, &mut checker)),
         // `gate = []` and `[[gate]]` of the wrong kind were noted where they were read, unless nothing stood there.

@@ -16,8 +16,8 @@ pub struct Config {
     pub site: Site,
     /// At least one.
     pub gates: Vec<Gate>,
-    /// Modules that doors are wired to.
-    pub modules: Vec<Module>,
+    /// I/O modules and gate boards.
+    pub modules: Vec<super::Module>,
     /// Lime.
     pub lime: LimeConfig,
     /// The CRM.
@@ -172,13 +172,6 @@ pub enum PassageBy {
     Message,
 }
 
-/// `[[module]]`: relays, inputs and counters that doors are wired to.
-#[derive(Clone, Debug)]
-pub struct Module {
-    /// Names it.
-    pub id: String,
-}
-
 /// Where a gate's readings come from.
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "one for each gate of a box")]
@@ -199,6 +192,16 @@ impl ReaderConfig {
     #[must_use]
     pub fn takes_orders(&self) -> bool {
         !matches!(self, Self::Serial(_))
+    }
+
+    /// The serial port that it reads, where it reads one.
+    #[must_use]
+    pub fn port(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Serial(reader) => Some(&reader.port),
+            Self::Osdp(reader) => Some(&reader.port),
+            Self::MqttJson { .. } => None,
+        }
     }
 }
 

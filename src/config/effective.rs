@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::environment::Environment;
 use super::units::{duration_text, size_text};
 use super::{AmoAuth, BitrixAuth, Config, CrmKind, Language, PassesAs, ReaderConfig, SecretSource, StageRef};
+use crate::codec::{Parity, StopBits};
 use crate::domain::Direction;
 
 /// The effective config, in the shape of the file.
@@ -22,7 +23,7 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
             "board": config.site.board.as_ref().map(|board| board.name.as_str()),
         },
         "gate": config.gates.iter().map(|one| gate(one, &secret)).collect::<Vec<_>>(),
-        "module": config.modules.iter().map(super::modules::effective).collect::<Vec<_>>(),
+        "module": if config.modules.is_empty() { Value::Null } else { config.modules.iter().map(module).collect() },
         "lime": { "url": config.lime.url, "token": secret(&config.lime.token), "ca": config.lime.ca },
         "crm": crm(config, &secret),
         "journal": {
@@ -101,6 +102,24 @@ fn gate(gate: &super::Gate, secret: &dyn Fn(&SecretSource) -> Value) -> Value {
     let own =
         gate.door.as_ref().map_or_else(|| json!({ "mode": "observe" }), |door| json!({ "mode": "decide", "door": super::door::effective(door) }));
     merge(&mut table, own);
+    table
+}
+
+fn module(module: &super::Module) -> Value {
+    let mut table = json!({ "id": module.id.as_str(), "title": module.title, "kind": module.kind_name() });
+    if let Some((line, address)) = module.kind.on_line() {
+        let parity = match line.settings.parity {
+            Parity::None => "none",
+            Parity::Even => "even",
+            Parity::Odd => "odd",
+        };
+        let stop_bits = match line.settings.stop_bits {
+            StopBits::One => 1,
+            StopBits::Two => 2,
+        };
+        let own = json!({ "port": line.port, "address": address, "baud": line.settings.baud, "parity": parity, "stop_bits": stop_bits, "rs485": line.rs485 });
+        merge(&mut table, own);
+    }
     table
 }
 

@@ -15,7 +15,7 @@ use crate::board::{Board, Port};
 use crate::domain::{Direction, GateId, ServicePointId};
 use crate::words::{self, Word, config as text};
 
-const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_AB0KNUJC-if00-port0\"";
+pub(super) const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_AB0KNUJC-if00-port0\"";
 
 /// Checks all gates. Broken ones are left out after their mistakes were noted.
 pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Vec<Gate> {
@@ -89,6 +89,11 @@ fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, chec
 pub(super) fn port(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<PathBuf> {
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let port = checker.need(gate.port.as_ref(), &table, "port", PORT_EXAMPLE)?;
+    port_path(port, board, checker)
+}
+
+/// The path of a serial port, with warnings where it may become another device or the board does not have it.
+pub(super) fn port_path(port: &At<String>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<PathBuf> {
     let path = PathBuf::from(&port.value);
     if !path.is_absolute() || port.value.chars().any(char::is_control) {
         let message = text::NOT_ALLOWED.with("key", "port").with("found", shown(&port.value));
@@ -196,7 +201,7 @@ fn pair(word: Word, first: &raw::Gate, second: &raw::Gate) -> words::Phrase {
     word.with("first", name(first)).with("second", name(second))
 }
 
-fn clash(code: Code, message: words::Phrase, first: &At<String>, second: &At<String>, mistakes: &mut Mistakes) {
+pub(super) fn clash(code: Code, message: words::Phrase, first: &At<String>, second: &At<String>, mistakes: &mut Mistakes) {
     let one = mistakes.error(code, message, &second.span, text::TAKEN_HERE);
     one.also(&first.span, text::FIRST_HERE);
     if code == Code::SAME_PORT && first.value != second.value {

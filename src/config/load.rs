@@ -19,10 +19,15 @@ const MOST_BYTES: u64 = 1 << 20;
 /// # Errors
 /// Every mistake of the file at once, and its warnings, in the order of the file.
 pub fn load(path: &Path, environment: &Environment) -> Result<(Config, Vec<Diagnostic>), Vec<Diagnostic>> {
-    match bytes_of(path) {
-        Ok(bytes) => from_bytes(path, &bytes, environment),
-        Err(why) => Err(whole_file(path, words::UNREADABLE.with("path", path.display().to_string()).with("why", why), true)),
-    }
+    from_bytes(path, &text(path)?, environment)
+}
+
+/// The file's text, as [`from_bytes`] takes it.
+///
+/// # Errors
+/// One mistake: that it cannot be read, and why.
+pub fn text(path: &Path) -> Result<Vec<u8>, Vec<Diagnostic>> {
+    bytes_of(path).map_err(|why| whole_file(path, words::UNREADABLE.with("path", path.display().to_string()).with("why", why), true))
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, crate::words::Value> {

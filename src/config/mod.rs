@@ -12,8 +12,10 @@ mod effective;
 mod environment;
 mod examples;
 mod gates;
+mod last_good;
 mod load;
 mod mask;
+mod module;
 mod modules;
 mod osdp;
 mod ports;
@@ -29,14 +31,15 @@ mod units;
 
 pub use checked::{
     AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
-    Module, MqttConfig, OsdpReader, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef,
-    WiredTo,
+    MqttConfig, OsdpReader, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;
 pub use environment::Environment;
 pub use examples::{AMOCRM, BITRIX24};
-pub use load::{from_bytes, load};
-pub use render::{Style, language_of, render, to_json};
+pub use last_good::{keep as keep_good, last as last_good};
+pub use load::{from_bytes, load, text};
+pub use module::{BusLine, Module, ModuleKind, Point};
+pub use render::{Style, in_short, language_of, render, to_json};
 pub use schema::schema;
 pub use secret::SecretError;

@@ -87,7 +87,7 @@ pub(super) fn clash(first: &raw::Gate, second: &raw::Gate) -> Option<Word> {
         return Some(text::SAME_PORT);
     };
     match (first, second) {
-        (Some(first), Some(second)) if first == second => Some(text::SAME_ADDRESS),
+        (Some(first), Some(second)) if first == second => Some(text::SAME_READER),
         _ => (first_line != second_line).then_some(text::OTHER_LINE),
     }
 }

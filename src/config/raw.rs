@@ -21,7 +21,7 @@ table! {
         /// One per reader. At least one.
         #[schemars(required, length(min = 1))]
         gate: Vec<At<Gate>>,
-        /// One per module: relays, inputs and counters that doors are wired to.
+        /// I/O modules and gate boards: what opens gates and sees passages.
         module: Vec<At<Module>>,
         /// Lime.
         #[schemars(required)]
@@ -306,15 +306,6 @@ impl Read for Passage {
     }
 }
 
-table! {
-    /// A module: relays, inputs and counters that doors are wired to.
-    Module = "[[module]]" {
-        /// Names the module. ASCII letters, digits and hyphens.
-        #[schemars(required, regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"))]
-        id: At<String>,
-    }
-}
-
 choice! {
     /// Which way guests go.
     Direction {
@@ -322,6 +313,47 @@ choice! {
         In = "in",
         /// Out of it.
         Out = "out",
+    }
+}
+
+table! {
+    /// An I/O module or gate board.
+    Module = "[[module]]" {
+        /// Names the module. ASCII letters, digits and hyphens.
+        #[schemars(required, regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"))]
+        id: At<String>,
+        /// For people. Default: the id.
+        title: At<String>,
+        /// "gate-board-7e", the name of a shipped module map, or the path of a map of your own.
+        #[schemars(required)]
+        kind: At<String>,
+        /// The serial port; better by /dev/serial/by-id than by number. Modules of one line name the same port.
+        port: At<String>,
+        /// The module's address on its line.
+        #[schemars(range(min = 0, max = 255))]
+        address: At<u32>,
+        /// Overrides the map's line speed.
+        #[schemars(range(min = 300, max = 4_000_000))]
+        baud: At<u32>,
+        /// Overrides the map's parity.
+        parity: At<LineParity>,
+        /// Overrides the map's stop bits.
+        #[schemars(range(min = 1, max = 2))]
+        stop_bits: At<u32>,
+        /// The kernel turns the RS-485 line round for each frame: for ports whose adapter does not do it by itself. Default false.
+        rs485: At<bool>,
+    }
+}
+
+choice! {
+    /// Parity of a line.
+    LineParity {
+        /// None.
+        None = "none",
+        /// Even.
+        Even = "even",
+        /// Odd.
+        Odd = "odd",
     }
 }
 

@@ -38,6 +38,24 @@ pub fn render(diagnostics: &[Diagnostic], style: Style) -> String {
     text
 }
 
+/// Mistakes that [`in_short`] says in full.
+const IN_SHORT: usize = 3;
+
+/// The errors among them in one line, each in the words of [`render`] with its code, line and column, the first ones and how many more: for a list of problems.
+#[must_use]
+pub fn in_short(diagnostics: &[Diagnostic], language: Language) -> String {
+    let errors: Vec<&Diagnostic> = diagnostics.iter().filter(|one| one.severity == Severity::Error).collect();
+    let said = errors.iter().take(IN_SHORT).map(|one| {
+        let at = one.position().map(|(line, column)| format!(" {line}:{column}")).unwrap_or_default();
+        format!("{}{at}: {}", one.code.as_str(), visible(&one.message.text(language)))
+    });
+    let mut parts: Vec<String> = said.collect();
+    if errors.len() > IN_SHORT {
+        parts.push(words::AND_MORE.with("n", crate::words::Value::Count((errors.len() - IN_SHORT) as u64)).text(language));
+    }
+    parts.join("; ")
+}
+
 fn title_group<'a>(one: &'a Diagnostic, language: Language) -> Vec<Group<'a>> {
     let level = match one.severity {
         Severity::Error => Level::ERROR.with_name(words::ERROR.template(language)),

@@ -6,14 +6,14 @@
 //!
 //! Never: a token in a `Debug`, an error or a log; a pair used before it is on disk, but where the disk refuses it, and that is an error of its own.
 
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Secret;
+use crate::files;
 use crate::http::RenewError;
 
 /// An access token and what renews it.
@@ -130,26 +130,7 @@ impl TokenStore {
 
     /// Puts a file in the place of another: either stands there whole, whatever happens to the power.
     fn replace(&self, path: &Path, text: &[u8]) -> Result<(), TokenError> {
-        let beside = path.with_extension("json.new");
-        let write = || -> std::io::Result<()> {
-            if !self.folder.is_dir() {
-                std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-                if let Some(parent) = self.folder.parent() {
-                    std::fs::File::open(parent)?.sync_all()?;
-                }
-            }
-            // A file left by a power cut may be half written, and a mode is given only to a new one.
-            match std::fs::remove_file(&beside) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-            file.write_all(text)?;
-            file.sync_all()?;
-            std::fs::rename(&beside, path)?;
-            std::fs::File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error| disk(path, &error))
+        files::replace(path, text).map_err(|error| disk(path, &error))
     }
 }
 

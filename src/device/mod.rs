@@ -6,6 +6,7 @@
 //!
 //! Never: an output left on at a start, at an end, or after its pulse; an order carried out after it expired; a card in log or status.
 
+pub mod mqtt;
 pub mod osdp;
 
 use std::pin::Pin;

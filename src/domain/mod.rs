@@ -14,7 +14,7 @@ mod write_off;
 
 pub use client::{Balances, Card, Category, CategoryKind, Client, Relation, RelationRole, Transaction, TransactionLine};
 pub use decision::{Decision, DecisionMode};
-pub use ids::{BootId, ClientId, GateId, Seq, ServicePointId};
+pub use ids::{BootId, ClientId, GateId, ModuleId, Seq, ServicePointId};
 pub use ids::{optional_uuid_bytes, uuid_bytes};
 pub use medium::{Medium, MediumKind, OrderKey};
 pub use moment::{Anchor, Moment, Quality, Stamp, Sync};

@@ -4,8 +4,11 @@
 //! Never: a gate opened before the decision is on disk; a guest charged twice, or let in without a record; an output on after a restart.
 
 mod authority;
+mod online;
+pub mod snapshot;
 
 pub use authority::{Answer, Authority, Commit};
+pub use online::Online;
 
 use crate::domain::{Decision, Direction, Medium, ServicePointId};
 
@@ -43,8 +46,13 @@ pub trait Entitlements: Send + Sync {
     /// A guest is let in on this: until Lime has settled it, the snapshot counts it as used.
     fn used(&self, used: Used);
 
-    /// Lime has settled the pass, or nobody went through.
+    /// Lime has settled the pass.
     fn settled(&self, pass: uuid::Uuid);
+
+    /// Nobody went through, or the pass could not be made durable: nothing was used, and the guest may come again at once.
+    fn released(&self, pass: uuid::Uuid) {
+        self.settled(pass);
+    }
 }
 
 /// An entitlement used here or at a neighbouring gate, and not yet in a snapshot.

@@ -10,7 +10,7 @@ use crate::clock::{SharedClock, Watch};
 use crate::config::{Config, CrmKind, ReaderConfig};
 use crate::domain::Sync;
 use crate::journal::{Destination, Learned, LedgerKey, Record, Settled, Store};
-use crate::status::{ClockState, DestinationState, GateState, Hub, Memory, Report, Snapshot, problems};
+use crate::status::{ClockState, DestinationState, GateState, Hub, Memory, Report, Snapshot, Texts, problems};
 
 use super::Manager;
 
@@ -85,6 +85,17 @@ pub(super) fn report(config: &Config, hub: &Hub, store: &dyn Store, clock: &Shar
     memory.observe(&now);
     let problems = problems(&now, memory);
     Report::new(now, problems)
+}
+
+/// Takes over what is said of the config file on disk.
+pub(super) async fn config_errors(mut said: watch::Receiver<Option<Texts>>, hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            changed = said.changed() => if changed.is_err() { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        hub.update(|now| now.config_error.clone_from(&said.borrow_and_update()));
+    }
 }
 
 /// Draws up the report once a second and feeds the watchdog while the journal's writer answers.

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::{SharedClock, SystemClock, tls_floor};
@@ -26,7 +26,7 @@ use crate::flow::CrmPolicy;
 use crate::journal::{Disk, HostDisk, Journal, OpenError, Options, Store};
 use crate::mqtt;
 use crate::source::{Intake, JournalIntake, mqtt as validators, serial};
-use crate::status::{Hub, Memory, mqtt as publisher};
+use crate::status::{Hub, Memory, Texts, mqtt as publisher};
 
 pub use notify::Manager;
 pub use remotes::{SetupError, crm_endpoint, crm_transport};
@@ -75,11 +75,22 @@ pub fn crm_policy(config: &Config) -> CrmPolicy {
     CrmPolicy { enabled: true, refusals: config.crm.refusals }
 }
 
-/// Runs until `stop` turns true.
+/// What the gateway and whoever runs it say to each other.
+#[derive(Debug)]
+pub struct Outside {
+    /// Why the config file on disk is not the one that runs.
+    pub config_error: watch::Receiver<Option<Texts>>,
+    /// Told once passes are taken.
+    pub started: oneshot::Sender<()>,
+    /// Turns true when the gateway is to end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Runs until it is told to stop.
 ///
 /// # Errors
 /// When it cannot start. Once it runs, no trouble outside ends it.
-pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), StartError> {
+pub async fn run(config: Config, outside: Outside) -> Result<(), StartError> {
     let system = Arc::new(SystemClock::new());
     let clock: SharedClock = Arc::clone(&system) as SharedClock;
     make_private(&config.state_dir).map_err(|error| StartError::State(config.state_dir.clone(), error))?;
@@ -87,7 +98,7 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
     let journal = tokio::task::spawn_blocking(move || Journal::open(real_disk(), options)).await.map_err(broken)??;
     let store: Arc<dyn Store> = Arc::new(journal.clone());
     system.raise_floor(tls_floor(store.anchors().into_iter().map(|(_, anchor)| anchor.stamp)));
-    let outcome = serve(&config, &clock, &store, &mut stop).await;
+    let outcome = serve(&config, &clock, &store, outside).await;
     // Off the runtime's threads: the checkpoint may take a moment on a slow card.
     if tokio::task::spawn_blocking(move || journal.close()).await.is_err() {
         tracing::error!("the journal could not be closed in order; the next start catches up from the log");
@@ -95,12 +106,16 @@ pub async fn run(config: Config, mut stop: watch::Receiver<bool>) -> Result<(), 
     outcome
 }
 
-async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, stop: &mut watch::Receiver<bool>) -> Result<(), StartError> {
+async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, outside: Outside) -> Result<(), StartError> {
+    let Outside { config_error, started, mut stop } = outside;
     let remotes = remotes::connect(config, clock)?;
     let manager = Manager;
     let hub = Arc::new(Hub::new(keep::first_snapshot(config, clock, store.as_ref())));
     let session = keep::begin_session(store.as_ref(), clock).await;
-    hub.update(|now| now.session = session);
+    hub.update(|now| {
+        now.session = session;
+        now.config_error.clone_from(&config_error.borrow());
+    });
     let (tap, _) = broadcast::channel(TAP_QUEUE);
 
     // Readers stop first, then delivery, so that what was read last may still be sent.
@@ -133,7 +148,7 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, sto
             ReaderConfig::MqttJson { topic } => {
                 // The config's check gives every such gate a broker.
                 let Some(client) = &broker else { continue };
-                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone() };
+                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone(), door: None };
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
                 readers.spawn(validators::run(validator, parts.0, parts.1, parts.2, client.clone(), stop.clone()));
             }
@@ -167,6 +182,7 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, sto
         });
     }
 
+    rest.spawn(keep::config_errors(config_error, Arc::clone(&hub), rest_stop.clone()));
     rest.spawn(keep::reports(config.clone(), Arc::clone(&hub), Arc::clone(store), Arc::clone(clock), report, manager, rest_stop.clone()));
     rest.spawn(keep::anchors(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), rest_stop.clone()));
     rest.spawn(follow::follow(Arc::clone(store), tap.clone(), rest_stop.clone()));
@@ -179,6 +195,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, sto
     });
 
     manager.ready();
+    // Nobody listens any more where that is of no interest.
+    let _ = started.send(());
     tracing::info!(site = config.site.id, gates = config.gates.len(), session, "taking passes");
     // An error means that whoever could ask for a stop is gone: that is a stop.
     let _ = stop.wait_for(|stop| *stop).await;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::problem::{Code, Finding, Severity, Subject};
 use super::snapshot::Snapshot;
-use crate::words::problems as words;
+use crate::words::{Value, problems as words};
 
 /// The first day of 2025: no box of ours runs earlier.
 const NOT_BEFORE_MS: i64 = 1_735_689_600_000;
@@ -16,7 +16,8 @@ pub(super) fn find(now: &Snapshot) -> Vec<Finding> {
     journal(now, &mut found);
     clock(now, &mut found);
     if let Some(why) = &now.config_error {
-        found.push(Finding::new(Code::CONFIG_NOT_APPLIED, Severity::Grey, Subject::Box, words::CONFIG.with("why", why.as_str()), words::RUN_CHECK));
+        let why = Value::Both { ru: why.ru.clone(), en: why.en.clone() };
+        found.push(Finding::new(Code::CONFIG_NOT_APPLIED, Severity::Grey, Subject::Box, words::CONFIG.with("why", why), words::RUN_CHECK));
     }
     found
 }
@@ -34,7 +35,7 @@ fn journal(now: &Snapshot, found: &mut Vec<Finding>) {
         add(Code::JOURNAL_FILLING, Severity::Amber, words::JOURNAL_FILLING.with("percent", percent.to_string()), words::FREE_JOURNAL);
     }
     if journal.quarantined > 0 {
-        let text = words::JOURNAL_DAMAGED.with("n", crate::words::Value::Count(journal.quarantined));
+        let text = words::JOURNAL_DAMAGED.with("n", Value::Count(journal.quarantined));
         add(Code::JOURNAL_DAMAGED, Severity::Amber, text, words::VERIFY_JOURNAL);
     }
     // After a start it catches up beside the work: that is how it is meant.

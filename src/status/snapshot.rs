@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::JournalStat;
 
-use super::problem::{Problem, Severity, worst};
+use super::problem::{Problem, Severity, Texts, worst};
 
 /// Whether something is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +172,7 @@ pub struct Snapshot {
     pub mqtt: MqttState,
     /// Why the config file on disk is not the one that runs; `None` when it is.
     #[serde(default)]
-    pub config_error: Option<String>,
+    pub config_error: Option<Texts>,
 }
 
 /// What `status` and the publishers show: the numbers and what is wrong with them.

@@ -61,6 +61,8 @@ super::words! {
     A_DATE: "дата", "a date";
     GATES: "таблицы [[gate]]", "[[gate]] tables";
     GATES_HELP: "каждый вход пишется с двойными скобками: [[gate]]", "each gate is written with double brackets: [[gate]]";
+    MODULES: "таблицы [[module]]", "[[module]] tables";
+    MODULES_HELP: "каждый модуль пишется с двойными скобками: [[module]]", "each module is written with double brackets: [[module]]";
     A_DURATION: "длительность: \"500ms\", \"120s\", \"5min\", \"6h\" или \"30d\"", "a duration: \"500ms\", \"120s\", \"5min\", \"6h\" or \"30d\"";
     A_SIZE: "размер: \"8MiB\" или \"2GiB\"", "a size: \"8MiB\" or \"2GiB\"";
     A_SECRET: "место секрета: { file = \"имя\" } или { env = \"ИМЯ\" }", "where the secret is: { file = \"name\" } or { env = \"NAME\" }";
@@ -79,7 +81,7 @@ super::words! {
 
     // C-007 to C-009: clashes.
     SAME_PORT: "входы `{first}` и `{second}` используют один порт", "gates `{first}` and `{second}` use the same port";
-    SAME_ADDRESS: "входы `{first}` и `{second}` на одной линии OSDP, и адрес у них один", "gates `{first}` and `{second}` are on one OSDP line and have the same address";
+    SAME_READER: "входы `{first}` и `{second}` на одной линии OSDP, и адрес у них один", "gates `{first}` and `{second}` are on one OSDP line and have the same address";
     OTHER_LINE: "входы `{first}` и `{second}` на одной линии OSDP, а baud или check у них разные", "gates `{first}` and `{second}` are on one OSDP line and differ in baud or check";
     SAME_ID: "два входа называются `{id}`", "two gates are called `{id}`";
     SAME_TOPIC: "входы `{first}` и `{second}` читают один топик", "gates `{first}` and `{second}` read the same topic";
@@ -168,7 +170,6 @@ super::words! {
     UNKNOWN_MODULE: "неизвестный модуль `{module}`", "unknown module `{module}`";
     KNOWN_MODULES: "есть такие: {modules}", "there are: {modules}";
     NO_MODULES: "таблиц [[module]] в файле нет", "the file has no [[module]] tables";
-    SAME_MODULE: "два модуля называются `{id}`", "two modules are called `{id}`";
     READER_TAKES_NO_ORDERS: "считыватель {reader} только читает: выходов и входов у него нет", "the reader {reader} only reads: it has no outputs and no inputs";
     WIRE_A_MODULE: "подключите турникет к модулю: { module = \"io1\", output = 0 }", "wire the turnstile to a module: { module = \"io1\", output = 0 }";
     NO_EVIDENCE: "списание по проходу, а где виден проход, не сказано", "charged on the passage, but nothing says where the passage is seen";
@@ -176,9 +177,29 @@ super::words! {
         "add passage = { module = \"io1\", counter = 0 }, or write write_off = \"open\"";
     SAME_OUTPUT: "входы `{first}` и `{second}` открывают один выход, а настройки дверей разные", "gates `{first}` and `{second}` open one output with different doors";
     SAME_OUTPUT_HELP: "у считывателей одной двери таблица door должна быть одинаковой", "readers of one door need the same door table";
+    // C-040 to C-044: modules.
+    SAME_MODULE_ID: "два модуля называются `{id}`", "two modules are called `{id}`";
+    PORT_OF_READER: "порт модуля `{module}` занят считывателем входа `{gate}`", "the port of module `{module}` is used by the reader of gate `{gate}`";
+    UNKNOWN_MODULE_KIND: "неизвестный вид модуля `{kind}`", "unknown kind of module `{kind}`";
+    KNOWN_MODULE_KINDS: "есть такие: {kinds}; или путь к своей карте модуля", "there are: {kinds}; or the path of a module map of your own";
+    BAD_MAP: "карта модуля {path} не годится: {why}", "the module map {path} is of no use: {why}";
+    SAME_ADDRESS: "модули `{first}` и `{second}` на одной линии имеют один адрес {address}", "modules `{first}` and `{second}` on one line have the same address {address}";
+    LINE_DIFFERS: "модули `{first}` и `{second}` на одной линии, а настройки линии разные: {first_line} и {second_line}",
+        "modules `{first}` and `{second}` share a line, but not its settings: {first_line} and {second_line}";
+    LINE_DIFFERS_HELP: "у всех модулей линии должны быть одни baud, parity, stop_bits и rs485; задайте их и в самих модулях",
+        "all modules of a line need the same baud, parity, stop_bits and rs485; set the modules themselves to them, too";
+    TWO_PROTOCOLS: "модули `{first}` и `{second}` говорят по разным протоколам и не могут делить линию",
+        "modules `{first}` and `{second}` speak different protocols and cannot share a line";
+    EXPERIMENTAL: "{kind}: протокол известен из одного источника и на оборудовании не проверен", "{kind}: the protocol is known from a single source and not tried on hardware";
+    EXPERIMENTAL_HELP: "проверьте открытие и счёт проходов на месте, прежде чем пускать гостей", "try opening and counting on site before guests come";
 
     // The end of `check`.
     IN_ORDER: "{file}: всё в порядке, {gates} {gates#вход|входа|входов}", "{file}: in order, {gates} {gates#gate|gates}";
     MISTAKES: "{n} {n#ошибка|ошибки|ошибок} в {file}", "{n} {n#mistake|mistakes} in {file}";
+    AND_MORE: "и ещё {n}", "and {n} more";
+    LAST_GOOD_RUNS: "Файл настроек не применён; шлюз работает на последних годных настройках. После исправления: systemctl reload limegate",
+        "The config file is not applied; the gateway runs on the last good one. When it is mended: systemctl reload limegate";
+    LAST_GOOD_USED: "В {file} есть ошибки (limegate check их покажет); здесь действуют последние годные настройки.",
+        "{file} has mistakes (limegate check shows them); this goes by the last good config.";
     WARNINGS: "{n} {n#предупреждение|предупреждения|предупреждений}", "{n} {n#warning|warnings}";
 }

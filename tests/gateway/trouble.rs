@@ -70,19 +70,101 @@ fn a_config_with_a_typo_does_not_start_and_says_where() {
     assert!(said.contains("idd") && said.contains("3:1"), "{said}");
 }
 
+/// The text of the problem with the config file, as `status` shows it.
+fn config_problem(status: &serde_json::Value) -> Option<String> {
+    let problems = status["problems"].as_array()?;
+    problems.iter().find(|one| one["code"] == "C-000")?["text"]["en"].as_str().map(str::to_owned)
+}
+
+/// What `limegate check` says first.
+fn first_mistake(venue: &Venue) -> String {
+    let checked: serde_json::Value = serde_json::from_str(&venue.output(&["check", "--json", "--lang", "en"], 78)).unwrap();
+    checked["diagnostics"][0]["message"].as_str().unwrap().to_owned()
+}
+
+fn hang_up(park: &Park) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(park.venue.pid()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+}
+
 #[test]
-fn a_typo_at_reload_leaves_the_running_config_on() {
+fn a_typo_at_reload_leaves_the_running_config_on_and_is_a_problem_until_it_is_mended() {
     let mut park = Park::new(Host::Amocrm);
-    park.set_up_crm();
     park.open();
     let text = std::fs::read_to_string(park.venue.config_file()).unwrap();
     std::fs::write(park.venue.config_file(), text.replace("[lime]", "[lemon]")).unwrap();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(park.venue.pid()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
-    assert!(wait_for(Duration::from_secs(10), || park.venue.log().contains("is not applied")), "{}", park.venue.log());
+    hang_up(&park);
+    let status = park.venue.wait_status("the mistake is a problem", LONG, |status| config_problem(status).is_some());
+    let said = config_problem(&status).unwrap();
+    assert!(said.contains(&first_mistake(&park.venue)) && said.contains("lemon"), "{said}");
+    let table = park.venue.output(&["status", "--lang", "ru"], 0);
+    assert!(table.contains("C-000 Файл настроек на диске не применён"), "{table}");
+    let port = park.broker.port.to_string();
+    let health = || {
+        let args = ["-h", "127.0.0.1", "-p", &port, "-t", "limegate/1/test/test-north/health", "-C", "1", "-W", "30"];
+        String::from_utf8(Command::new("mosquitto_sub").args(args).output().unwrap().stdout).unwrap()
+    };
+    assert!(wait_for(LONG, || health().contains("C-000")), "{}", health());
+    let codes = park.media("qr");
+    assert!(park.code(&codes[0], LONG), "the gateway stopped taking passes");
+
     std::fs::write(park.venue.config_file(), text).unwrap();
+    hang_up(&park);
+    park.venue.wait_status("the problem is gone", LONG, |status| config_problem(status).is_none());
+    park.wait_open();
+    assert!(park.code(&codes[1], LONG), "the gateway stopped taking passes");
+}
+
+#[test]
+fn a_gateway_that_starts_with_a_broken_file_goes_on_with_the_last_good_config_and_says_so() {
+    let mut park = Park::new(Host::Amocrm);
+    park.open();
+    park.venue.stop();
+    let text = std::fs::read_to_string(park.venue.config_file()).unwrap();
+    let copy = std::fs::read_to_string(park.venue.state_dir().join("last-good.toml")).unwrap();
+    assert!(copy.ends_with(&text) && !copy.contains(park.sandbox().addresses.lime_token.as_deref().unwrap()));
+    std::fs::write(park.venue.config_file(), text.replace("service_point", "service_pint")).unwrap();
+    park.open();
+    let status = park.venue.status().unwrap();
+    let said = config_problem(&status).expect("C-000");
+    assert!(said.contains(&first_mistake(&park.venue)), "{said}");
+    assert!(park.venue.log().contains("service_pint") && park.venue.log().contains("the last good one"), "{}", park.venue.log());
     let code = park.media("qr").remove(0);
-    assert!(park.code(&code, Duration::from_secs(5)), "the gateway stopped taking passes");
+    assert!(park.code(&code, LONG), "no pass is taken");
+    park.venue.stop();
+    // The copy is of that file and of no other.
+    let other = park.venue.config_file().with_file_name("other.toml");
+    std::fs::write(&other, text.replace("service_point", "service_pint")).unwrap();
+    let mut command = Command::new(park.venue.command(&[]).get_program());
+    assert_eq!(command.args(["run", "--config"]).arg(&other).output().unwrap().status.code(), Some(78));
+
+    std::fs::write(park.venue.config_file(), text).unwrap();
+    park.open();
+    assert_eq!(config_problem(&park.venue.status().unwrap()), None);
+}
+
+#[test]
+fn a_config_that_checks_and_cannot_be_set_up_gives_way_to_the_one_before_it() {
+    let mut park = Park::new(Host::Amocrm);
+    park.open();
+    let text = std::fs::read_to_string(park.venue.config_file()).unwrap();
+    let at = text.find("token = { file = \"crm\" }").unwrap();
+    let oauth = "oauth = { client_id = \"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\", client_secret = { file = \"crm\" }, redirect_uri = \"https://park.example/\" }";
+    let broken = format!("{}{oauth}{}", &text[..at], &text[at + "token = { file = \"crm\" }".len()..]);
+    std::fs::write(park.venue.config_file(), &broken).unwrap();
+    std::fs::create_dir_all(park.venue.state_dir().join("oauth")).unwrap();
+    std::fs::write(park.venue.state_dir().join("oauth/amocrm.json"), "no pair").unwrap();
+    park.venue.output(&["check"], 0);
+    hang_up(&park);
+    let status = park.venue.wait_status("the trouble is a problem", LONG, |status| config_problem(status).is_some());
+    assert!(config_problem(&status).unwrap().contains("not an OAuth pair"), "{status:#}");
+    park.wait_open();
+    park.venue.stop();
+    // At a start as well.
+    park.open();
+    assert!(config_problem(&park.venue.status().unwrap()).is_some());
+    let code = park.media("qr").remove(0);
+    assert!(park.code(&code, LONG), "no pass is taken");
 }
 
 #[test]

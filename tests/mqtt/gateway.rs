@@ -128,7 +128,7 @@ impl Gateway {
     /// With a validator.
     pub fn reading(config: &MqttConfig, intake: &Arc<TestIntake>) -> Self {
         let mut gateway = Self::client(config, None, 1);
-        let validator = Validator { gate: GateId::from("in-1"), topic: TOPIC.to_owned() };
+        let validator = Validator { gate: GateId::from("in-1"), topic: TOPIC.to_owned(), door: None };
         let intake: Arc<dyn Intake> = Arc::clone(intake) as Arc<dyn Intake>;
         let run = run(validator, intake, Arc::clone(&gateway.hub), Arc::clone(&gateway.clock), gateway.client.clone(), gateway.stop.subscribe());
         gateway.tasks.push(tokio::spawn(run));

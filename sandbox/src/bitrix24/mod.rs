@@ -154,6 +154,14 @@ impl Bitrix {
         true
     }
 
+    /// What a manager does in the interface.
+    ///
+    /// # Errors
+    /// x
+    pub fn act(&mut self, action: &str, _now_ms: u64, _wall_ms: i64, _body: &Value) -> Result<Value, String> {
+        Err(action.to_owned())
+    }
+
     /// Answers one request.
     pub fn handle(&mut self, now_ms: u64, wall_ms: i64, request: &Request<Bytes>) -> Response<Bytes> {
         let path = request.uri().path();

@@ -1,12 +1,20 @@
-//! Lime, as far as the Lime gateway API v1 shows it: write-offs, clients, transactions, service points, time, heartbeats.
+//! Lime, as far as the Lime gateway API v1 shows it: write-offs, clients, transactions, products, preorders, their feeds, service points, time.
 //!
 //! Invariants: a `write_off_id` is processed at most once, without expiry; each item of a batch stands alone; money and visits only move with a
 //! transaction that says so.
 
+mod accruals;
+mod cashier;
 mod clients;
 pub(crate) mod errors;
+mod feeds;
+mod integration;
+mod preorders;
+mod products;
+mod registry;
 mod seed;
 mod service_points;
+mod transactions;
 mod write_offs;
 
 use std::collections::BTreeMap;
@@ -34,7 +42,14 @@ pub struct Lime {
     media: BTreeMap<(String, String), write_offs::Medium>,
     rights: BTreeMap<String, write_offs::Right>,
     write_offs: BTreeMap<String, write_offs::Stored>,
-    transactions: Vec<clients::Transaction>,
+    transactions: Vec<transactions::Transaction>,
+    products: BTreeMap<String, products::Product>,
+    preorders: BTreeMap<String, preorders::Preorder>,
+    /// By id: what it said, and what it was answered.
+    accruals: BTreeMap<String, (String, Value)>,
+    /// Clients by `external_ref`.
+    references: BTreeMap<String, String>,
+    feeds: feeds::Feeds,
     service_points: Vec<service_points::ServicePoint>,
     heartbeats: Vec<Value>,
     time_offset_ms: i64,
@@ -54,11 +69,17 @@ impl Lime {
             rights: BTreeMap::new(),
             write_offs: BTreeMap::new(),
             transactions: Vec::new(),
+            products: BTreeMap::new(),
+            preorders: BTreeMap::new(),
+            accruals: BTreeMap::new(),
+            references: BTreeMap::new(),
+            feeds: feeds::Feeds::default(),
             service_points: service_points::initial(),
             heartbeats: Vec::new(),
             time_offset_ms: 0,
             clients_batch: true,
         };
+        lime.seed_products();
         lime.add_clients(INITIAL_CLIENTS);
         lime
     }
@@ -84,12 +105,16 @@ impl Lime {
         self.clients_batch = offered;
     }
 
-    /// Changes a behaviour by name: `time_offset_ms`, `token`, `clients_batch`. False when there is no such switch, or not for this value.
+    /// Changes a behaviour by name: `time_offset_ms`, `token`, `clients_batch`; `feed_keep` (how many changes a feed keeps), `feed_repeats` (pages begin with
+    /// the last change of the one before), `expire_cursors` (true: all that were handed out end now). False when there is no such switch, or not for this value.
     pub fn switch(&mut self, name: &str, value: &Value) -> bool {
         match (name, value) {
             ("time_offset_ms", Value::Number(ms)) => self.set_time_offset(ms.as_i64().unwrap_or(0)),
             ("token", Value::String(token)) => self.set_token(token),
             ("clients_batch", Value::Bool(offered)) => self.set_clients_batch(*offered),
+            ("feed_keep", Value::Number(count)) => self.feeds.keep = count.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
+            ("feed_repeats", Value::Bool(on)) => self.feeds.repeating = *on,
+            ("expire_cursors", Value::Bool(true)) => self.feeds.expire(),
             _ => return false,
         }
         true
@@ -129,6 +154,9 @@ impl Lime {
             return errors::unauthorized();
         }
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        if let Some(answer) = self.integration(wall_ms, request, &segments) {
+            return answer;
+        }
         let answer = match (request.method(), segments.as_slice()) {
             (&Method::POST, ["write-offs:batch"]) => match body(request) {
                 Ok(body) if body.get("items").and_then(Value::as_array).is_none_or(|items| items.len() > write_offs::MAX_ITEMS) => {
@@ -201,6 +229,10 @@ impl Lime {
             "media": self.media.len(),
             "service_points": self.service_points.len(),
             "transactions": self.transactions.len(),
+            "transactions_by_type": self.transactions_by_type(),
+            "preorders": self.preorders.values().map(|preorder| (preorder.id.clone(), preorder.shown())).collect::<Map<_, _>>(),
+            "bonus_accruals": self.accruals.len(),
+            "clients_by_external_ref": self.references,
             "write_offs": self.write_offs.iter().map(|(id, stored)| (id.clone(), stored.state())).collect::<Map<_, _>>(),
             "write_offs_by_status": by_status,
             "write_offs_received": self.write_offs.values().map(|stored| stored.received).sum::<u64>(),

@@ -46,8 +46,6 @@ impl Lime {
             let kid = Client {
                 person: people::person(&mut self.random, 2012..2022, Some(&family)),
                 child: true,
-                phone: None,
-                email: None,
                 bonus: 0,
                 children: Vec::new(),
                 parents: vec![id.clone()],
@@ -57,8 +55,8 @@ impl Lime {
         }
         let adult = Client {
             person,
-            phone: Some(people::phone(number)),
-            email: number.is_multiple_of(3).then(|| format!("guest{number}@example.com")),
+            phones: vec![people::phone(number)],
+            emails: number.is_multiple_of(3).then(|| format!("guest{number}@example.com")).into_iter().collect(),
             deposit: Some(deposit.clone()),
             bonus: self.random.i64(0..=500),
             children,
@@ -93,14 +91,16 @@ impl Lime {
             1 => 5,
             _ => 4,
         };
-        (0..bytes).map(|_| format!("{:02X}", self.random.u8(1..=254))).collect()
+        // Not 08 in front: four such bytes are drawn anew at each presentation, and no card of a venue has them.
+        (0..bytes).map(|at| format!("{:02X}", self.random.u8(if at == 0 { 0x10..=254 } else { 1..=254 }))).collect()
     }
 }
 
-fn blank(id: &str) -> Client {
+pub(super) fn blank(id: &str) -> Client {
     Client {
         id: id.to_owned(),
         version: 1,
+        changed_ms: super::feeds::SEEDED_MS,
         person: people::Person {
             last_name: String::new(),
             first_name: String::new(),
@@ -109,11 +109,13 @@ fn blank(id: &str) -> Client {
             birth_date: String::new(),
         },
         child: false,
-        phone: None,
-        email: None,
+        phones: Vec::new(),
+        emails: Vec::new(),
         cards: Vec::new(),
         deposit: None,
         bonus: 0,
+        mailing: true,
+        created_via: "cashdesk".to_owned(),
         children: Vec::new(),
         parents: Vec::new(),
         transactions: Vec::new(),

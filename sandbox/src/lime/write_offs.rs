@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::clients::Transaction;
+use super::feeds::Origin;
+use super::transactions::{Line, Transaction};
 use super::{CURRENCY, Lime, time};
 use crate::wire;
 
@@ -229,31 +230,29 @@ impl Lime {
         right.balance -= amount;
         right.last_used_by = Some(item.id.to_owned());
         let money = right.kind == "deposit";
+        let (kind, title, balance) = (right.kind, right.title.clone(), right.balance);
+        let (quantity, paid) = if money { (1, amount) } else { (amount, 0) };
         let transaction = Transaction {
-            id: format!("tr-{}", self.transactions.len() + 1),
+            id: self.next_transaction_id(),
+            kind: "write_off",
             client_id: client_id.clone(),
+            receipt_id: None,
             occurred_at: item.occurred_at.to_owned(),
             received_ms: wall_ms,
-            service_point_id: item.point.to_owned(),
-            write_off_id: item.id.to_owned(),
-            right_id: right_id.to_owned(),
-            title: right.title.clone(),
-            quantity: if money { 1 } else { amount },
-            amount: if money { amount } else { 0 },
+            service_point_id: Some(item.point.to_owned()),
+            write_off_id: Some(item.id.to_owned()),
+            lines: vec![Line { good_type_id: None, name: title.clone(), quantity, amount: paid, right_id: Some(right_id.to_owned()) }],
+            total: paid,
+            payments: Vec::new(),
         };
         let result = json!({
             "status": status, "code": code, "transaction_id": transaction.id, "client_id": client_id,
-            "right": {"id": right_id, "kind": right.kind, "balance_after": right.balance},
+            "right": {"id": right_id, "kind": kind, "balance_after": balance},
             "conflict_with": conflict_with,
-            "charge": {"quantity": transaction.quantity, "amount": money.then_some(amount), "currency": money.then_some(CURRENCY),
-            "title": transaction.title},
+            "charge": {"quantity": quantity, "amount": money.then_some(amount), "currency": money.then_some(CURRENCY), "title": title},
             "message": null,
         });
-        if let Some(client) = client_id.and_then(|id| self.clients.get_mut(&id)) {
-            client.transactions.push(self.transactions.len());
-            client.version += 1;
-        }
-        self.transactions.push(transaction);
+        self.book(transaction, Origin::gateway(item.id));
         result
     }
 }

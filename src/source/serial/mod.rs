@@ -6,6 +6,8 @@
 //! Each decoded medium goes to the intake, one at a time and in order. While it is being stored the port is read on, up to a bounded number of readings;
 //! then bytes stay in the kernel. A reading that could not be stored is kept and tried again, also while the port is closed.
 //!
+//! A door's word to the guest goes out here, too, where the reader takes commands: see [`voice()`].
+//!
 //! Never: an answer to a reader before its pass is on disk; a card in log or status; a reading dropped while the gateway runs.
 
 pub(crate) mod backoff;
@@ -13,6 +15,7 @@ pub(crate) mod link;
 mod port;
 pub(crate) mod queue;
 mod report;
+mod voice;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +29,8 @@ use crate::codec::{Decoded, Decoder};
 use crate::config::{Gate, SerialReader};
 use crate::source::{Intake, Origin, Refused, Taken};
 use crate::status::Hub;
+
+pub use voice::{Commands, voice};
 
 use backoff::Backoff;
 use link::{Happened, Link};
@@ -44,6 +49,19 @@ type Taking = Pin<Box<dyn Future<Output = Result<Taken, Refused>> + Send>>;
 
 /// Reads one gate's port until `stop` is true.
 pub async fn run(gate: Gate, reader: SerialReader, intake: Arc<dyn Intake>, hub: Arc<Hub>, clock: SharedClock, stop: watch::Receiver<bool>) {
+    run_with(gate, reader, intake, hub, clock, stop, None).await;
+}
+
+/// As [`run`], for a reader that a door speaks through: `commands` come from [`voice()`].
+pub async fn run_with(
+    gate: Gate,
+    reader: SerialReader,
+    intake: Arc<dyn Intake>,
+    hub: Arc<Hub>,
+    clock: SharedClock,
+    stop: watch::Receiver<bool>,
+    commands: Option<Commands>,
+) {
     let report = Report::new(gate.id.clone(), &gate.title, &reader.profile.name, &reader.port, hub);
     let queue = Queue::new(gate.id, reader.profile.repeats(), reader.profile.answers.clone());
     let task = Task {
@@ -60,6 +78,7 @@ pub async fn run(gate: Gate, reader: SerialReader, intake: Arc<dyn Intake>, hub:
         reopen: Backoff::new(REOPEN_MS.0, REOPEN_MS.1),
         store: Backoff::new(STORE_MS.0, STORE_MS.1),
         decoded: Vec::new(),
+        commands,
     };
     task.run(stop).await;
 }
@@ -80,6 +99,7 @@ struct Task {
     reopen: Backoff,
     store: Backoff,
     decoded: Vec<Decoded>,
+    commands: Option<Commands>,
 }
 
 /// What woke the task.
@@ -87,6 +107,7 @@ enum Event {
     Stop,
     Settled(Result<Taken, Refused>),
     TakeAgain,
+    Tell(Vec<u8>),
     Port(Happened),
 }
 
@@ -103,6 +124,8 @@ impl Task {
                     () = stopped(&mut stop) => Event::Stop,
                     result = taken(&mut self.taking) => Event::Settled(result),
                     () = again(self.take_again) => Event::TakeAgain,
+                    // Not while something that was read is not yet on disk: no sound goes ahead of it.
+                    bytes = command(&mut self.commands), if self.queue.len() == 0 => Event::Tell(bytes),
                     happened = happened => Event::Port(happened),
                 }
             };
@@ -110,6 +133,7 @@ impl Task {
                 Event::Stop => break,
                 Event::Settled(result) => self.settled(result).await,
                 Event::TakeAgain => self.take_again = None,
+                Event::Tell(bytes) => self.answer(&bytes).await,
                 Event::Port(happened) => self.happened(happened, &buffer).await,
             }
         }
@@ -227,6 +251,13 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 async fn taken(taking: &mut Option<Taking>) -> Result<Taken, Refused> {
     match taking {
         Some(taking) => taking.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn command(commands: &mut Option<Commands>) -> Vec<u8> {
+    match commands {
+        Some(commands) => commands.next().await,
         None => std::future::pending().await,
     }
 }

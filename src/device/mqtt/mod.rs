@@ -1,0 +1,84 @@
+//! Devices behind a broker: relays, inputs and counters of Wiren Board and Shelly, and whatever speaks the gateway's own JSON.
+//!
+//! What each says and wants to hear is a pure [`Speech`]; one driver per device has the subscription, the orders under way and the time. An order to open
+//! leaves at QoS 1, is never retained, and is withdrawn when the broker does not take it in its time. It counts as done when the device itself has said
+//! so: the broker's PUBACK says only that the broker has it.
+//!
+//! Never: a value that the broker kept from before taken for a passage; an order delivered after its time because the broker was away; an output left on
+//! at a start, at an end, or after its pulse.
+
+mod contacts;
+mod driver;
+mod json;
+mod relays;
+mod shelly;
+mod speech;
+mod wirenboard;
+
+pub use driver::start;
+
+use speech::Speech;
+
+/// A device behind the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MqttModule {
+    /// Its id in the config.
+    pub id: String,
+    /// How it speaks.
+    pub speaks: MqttSpeech,
+}
+
+/// How a device behind the broker speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MqttSpeech {
+    /// Wiren Board's conventions: a topic for each control.
+    WirenBoard(WirenBoard),
+    /// Shelly of the second generation and later: JSON-RPC.
+    Shelly {
+        /// The device's topic prefix: its id, unless its settings say otherwise.
+        prefix: String,
+    },
+    /// The gateway's own JSON, `docs/mqtt.md`.
+    Json {
+        /// What its topics begin with; `/open`, `/open/ack`, `/close` and `/pass` follow.
+        topic: String,
+        /// Whether passages and alarms on `/pass` come here. Else a gate's reader has that topic, and passes them on.
+        events: bool,
+    },
+}
+
+/// The controls of a Wiren Board device, by the numbers that a gate's wiring names them by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WirenBoard {
+    /// The device's id in `/devices/<id>`.
+    pub device: String,
+    /// Relays: the first is output 0.
+    pub outputs: Vec<String>,
+    /// Contacts: the first is input 0.
+    pub inputs: Vec<String>,
+    /// Counters: the first is counter 0.
+    pub counters: Vec<String>,
+}
+
+impl WirenBoard {
+    /// Named as the driver of Wiren Board's controllers names those of a WB-MR6C: relay K1 is output 0, input and counter 0 to 6 are the labels on the module.
+    #[must_use]
+    pub fn mr6c(device: &str) -> Self {
+        Self {
+            device: device.to_owned(),
+            outputs: (1..=6).map(|n| format!("K{n}")).collect(),
+            inputs: (0..=6).map(|n| format!("Input {n}")).collect(),
+            counters: (0..=6).map(|n| format!("Input {n} counter")).collect(),
+        }
+    }
+}
+
+impl MqttSpeech {
+    fn speech(&self) -> Box<dyn Speech> {
+        match self {
+            Self::WirenBoard(names) => Box::new(wirenboard::Speaker::new(names.clone())),
+            Self::Shelly { prefix } => Box::new(shelly::Speaker::new(prefix.clone())),
+            Self::Json { topic, events } => Box::new(json::Speaker::new(topic.clone(), *events)),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Small files that are replaced whole: a reader, and a power cut, find the old text or the new one, never half of either.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Result, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Puts `text` in the place of the file, readable by its owner alone, and makes its folder (0700) where it is missing. Durable when this returns.
+///
+/// # Errors
+/// What the disk says; the old file is still there then.
+pub fn replace(path: &Path, text: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        if let Some(parent) = folder.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+    }
+    let beside = beside(path);
+    // A file left by a power cut may be half written, and a mode is given only to a new one.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
