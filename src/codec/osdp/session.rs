@@ -10,13 +10,13 @@ use std::collections::{BTreeSet, VecDeque};
 
 use zeroize::Zeroize;
 
-use super::OFFLINE_MS;
 use super::command::{Command, Output};
 use super::frame::{Frame, Outgoing, Seal, Security};
 use super::handshake::{self, Handshake};
 use super::reply::{Capability, Identity, Nak, Reply};
 use super::secure::{Channel, Side};
 use super::talk::{Access, Event, Next, Order, Outcome, Settings, Trouble};
+use super::{ANSWER_MS, OFFLINE_MS};
 
 /// Between two polls of a quiet reader: how long a card waits at most before it is heard of.
 const POLL_MS: u64 = 40;
@@ -28,8 +28,9 @@ const LOCAL_MS: u64 = 10_000;
 const BUSY_MS: u64 = 50;
 /// Repeats beyond the first are spread out, so that a dead reader does not slow its neighbours.
 const SPREAD_MS: u64 = 500;
-/// A handshake whose command was not answered so often begins anew.
-const HANDSHAKE_TRIES: u32 = 3;
+/// A reader that answered too late is waited for longer, up to this; each answer takes a little of it back.
+const PATIENCE_MS: u64 = 400;
+const PATIENCE_BACK_MS: u64 = 5;
 /// Waits between attempts to find a reader.
 const SEEK_MS: (u64, u64) = (500, 5_000);
 /// A reader whose key is wrong is asked again after this time.
@@ -73,6 +74,10 @@ pub struct Session {
     /// Boot time of the last answer in this session.
     heard_ms: u64,
     online: bool,
+    /// How long an answer is waited for.
+    patience_ms: u64,
+    /// The proof of the last handshake did not fit.
+    doubted: bool,
     seeks: u32,
     hold: bool,
     poll_ms: u64,
@@ -97,6 +102,8 @@ impl Session {
             capabilities: Vec::new(),
             heard_ms: 0,
             online: false,
+            patience_ms: ANSWER_MS,
+            doubted: false,
             seeks: 0,
             hold: false,
             poll_ms: 0,
@@ -133,6 +140,12 @@ impl Session {
     #[must_use]
     pub fn can(&self, function: u8) -> bool {
         self.capabilities.iter().any(|one| one.function == function && one.level > 0)
+    }
+
+    /// How long the answer to what was sent last is waited for, milliseconds after its last bit.
+    #[must_use]
+    pub fn answer_ms(&self) -> u64 {
+        self.patience_ms
     }
 
     /// True: take no more cards. The reader is kept alive with a question that no card answers, and keeps its cards.
@@ -326,7 +339,7 @@ impl Session {
                 if self.handshake.as_mut().is_some_and(|begun| begun.challenged(security, &random, &cryptogram)) {
                     self.phase = Phase::Prove;
                 } else {
-                    self.trouble(Trouble::WrongKey, now_ms, out);
+                    self.doubt(now_ms, out);
                 }
             }
             Phase::Prove => {
@@ -337,7 +350,7 @@ impl Session {
                         self.channel = Some(channel);
                         self.ready(now_ms, out);
                     }
-                    None => self.trouble(Trouble::WrongKey, now_ms, out),
+                    None => self.doubt(now_ms, out),
                 }
             }
             Phase::Ready => self.take_ready(reply, now_ms, out),
@@ -350,6 +363,7 @@ impl Session {
             return self.trouble(Trouble::NeedsKey, now_ms, out);
         }
         let Some(flight) = self.flight.take() else { return };
+        self.patience_ms = self.patience_ms.saturating_sub(PATIENCE_BACK_MS).max(ANSWER_MS);
         if matches!(reply, Reply::Nak(_)) {
             self.unknown.insert(flight.command);
             if flight.command == Command::InputStatus.code() {
@@ -387,10 +401,12 @@ impl Session {
             Some(flight) if flight.again_ms.is_none() => flight.sent,
             _ => return,
         };
+        self.patience_ms = (self.patience_ms * 2).min(PATIENCE_MS);
+        self.doubted = false;
         match self.phase {
             Phase::Ready if now_ms.saturating_sub(self.heard_ms) >= OFFLINE_MS => self.gone(now_ms, out),
             Phase::Ready => self.send_again_at(if sent < 2 { now_ms } else { now_ms.saturating_add(SPREAD_MS) }),
-            Phase::Capabilities | Phase::Challenge | Phase::Prove if sent < HANDSHAKE_TRIES => self.send_again_at(now_ms),
+            // A handshake is not repeated in its middle: a late answer would belong to another random number.
             _ => self.gone_while_seeking(now_ms, out),
         }
     }
@@ -450,6 +466,16 @@ impl Session {
         self.phase = Phase::Away { again_ms: if self.seeks > 2 { now_ms.saturating_add(SEEK_MS.0) } else { now_ms } };
     }
 
+    /// A proof did not fit: the key is wrong, or this was a late answer to a handshake given up. Twice in a row is no accident.
+    fn doubt(&mut self, now_ms: u64, out: &mut Vec<Event>) {
+        if self.doubted {
+            return self.trouble(Trouble::WrongKey, now_ms, out);
+        }
+        self.begin_anew(now_ms, true, out);
+        self.doubted = true;
+        self.phase = Phase::Away { again_ms: now_ms.saturating_add(SEEK_MS.0) };
+    }
+
     fn trouble(&mut self, trouble: Trouble, now_ms: u64, out: &mut Vec<Event>) {
         self.gone(now_ms, out);
         self.phase = Phase::Away { again_ms: now_ms.saturating_add(TROUBLE_MS) };
@@ -467,6 +493,7 @@ impl Session {
 
     fn ready(&mut self, now_ms: u64, out: &mut Vec<Event>) {
         self.phase = Phase::Ready;
+        self.doubted = false;
         self.heard_ms = now_ms;
         self.unknown.clear();
         (self.poll_ms, self.inputs_ms, self.local_ms) = (now_ms, now_ms, now_ms);

@@ -12,7 +12,7 @@ use super::orders::Ask;
 use super::reader::Reader;
 use super::report::Report;
 use crate::clock::SharedClock;
-use crate::codec::osdp::{ANSWER_MS, Deframer, Frame, Next, Settings};
+use crate::codec::osdp::{Deframer, Frame, Next, Settings};
 use crate::device::{Contact, Parts, Signalled};
 use crate::source::serial::backoff::Backoff;
 use crate::source::serial::link::{Happened, Link};
@@ -202,7 +202,8 @@ impl Task {
         }
         let now = Instant::now();
         let on_line = Duration::from_micros(bytes.len() as u64 * 10 * 1_000_000 / u64::from(self.settings.baud.max(1)));
-        let until = now + on_line + Duration::from_millis(ANSWER_MS);
+        let answer_ms = self.readers.get(number).map_or(0, |reader| reader.session.answer_ms());
+        let until = now + on_line + Duration::from_millis(answer_ms);
         self.awaiting = Some(Awaiting { reader: number, until, at_most: until + ANSWER_TAKES, damaged: self.deframer.damaged() });
         until
     }
