@@ -32,6 +32,8 @@ impl Bench {
         symlink("../../ttyUSB0", devices.join("serial/by-id/usb-FTDI-if00")).unwrap();
         for (name, text, mode) in [
             ("token", CANARY, 0o400),
+            ("osdp-key", "000102030405060708090a0b0c0d0e0f", 0o400),
+            ("osdp-default", "303132333435363738393a3b3c3d3e3f", 0o400),
             ("open", CANARY, 0o644),
             ("empty", "", 0o400),
             ("lime-token", CANARY, 0o400),

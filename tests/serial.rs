@@ -1,6 +1,7 @@
 //! Readers on real ptys: what the serial source hands on, answers and reports.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test, to stop is to fail")]
 
+mod osdp_peer;
 mod serial_bench;
 
 use std::io::{Read, Write};

@@ -12,6 +12,7 @@ mod dead;
 mod journal;
 mod listen;
 pub mod logs;
+mod osdp;
 mod ports;
 pub mod render;
 mod run;
@@ -129,6 +130,8 @@ enum Command {
     /// A venue in a terminal: simulated gates, Lime and a CRM, and this gateway between them.
     #[cfg(feature = "demo")]
     Demo(crate::demo::DemoArgs),
+    /// OSDP readers: give a new one its key.
+    Osdp(osdp::OsdpArgs),
     /// Check the config as `run` would, and print every mistake.
     Check,
     /// Print an example, the JSON Schema, or what the gateway would use.
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Crm(args) => crm::run(&cli.global, &args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => crate::demo::run(&cli.global, &args),
+        Command::Osdp(args) => osdp::run(&cli.global, &args),
         Command::Check => check::run(&cli.global),
         Command::Config(args) => config::run(&cli.global, &args),
     }

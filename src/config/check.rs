@@ -411,7 +411,7 @@ impl Checker<'_> {
     }
 
     /// A secret of this form.
-    fn secret_of(&mut self, at: &At<SecretAt>, form: Word, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
+    pub(super) fn secret_of(&mut self, at: &At<SecretAt>, form: Word, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
         let source = match &at.value {
             SecretAt::Env(name) => SecretSource::Env(name.clone()),
             SecretAt::File(name) => {

@@ -189,6 +189,8 @@ pub enum ReaderConfig {
     },
     /// A controller that comes over HTTP.
     WebJson(WebJsonReader),
+    /// An OSDP reader.
+    Osdp(OsdpReader),
 }
 
 /// An IronLogic Web-JSON controller as a gate's reader. Gates of one controller say the same, and go different ways.
@@ -223,6 +225,7 @@ impl ReaderConfig {
     pub fn port(&self) -> Option<&std::path::Path> {
         match self {
             Self::Serial(reader) => Some(&reader.port),
+            Self::Osdp(reader) => Some(&reader.port),
             Self::MqttJson { .. } | Self::WebJson(_) => None,
         }
     }
@@ -237,6 +240,25 @@ pub struct SerialReader {
     pub port: PathBuf,
     /// Overrides the profile's line speed.
     pub baud: Option<u32>,
+}
+
+/// An OSDP reader. Several may share a port; then their speed and their check are the same, and their addresses are not.
+#[derive(Clone, Debug)]
+pub struct OsdpReader {
+    /// `/dev/serial/by-id/...` or any path, as this gate names it.
+    pub port: PathBuf,
+    /// The port as the first gate of its line names it: gates of one line have the same one.
+    pub line: PathBuf,
+    /// Bits a second. Default 9600.
+    pub baud: u32,
+    /// Its address, 0 to 126.
+    pub address: u8,
+    /// Its key; nothing: it is spoken with in the clear.
+    pub key: Option<SecretSource>,
+    /// How frames are checked.
+    pub check: crate::codec::osdp::Check,
+    /// How its cards are read.
+    pub cards: crate::codec::osdp::CardOptions,
 }
 
 /// Where a secret is. `load` reads it at start and refuses a file that others can read.

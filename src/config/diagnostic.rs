@@ -95,6 +95,8 @@ codes! {
     NO_SUCH_POINT = "C-043";
     /// A protocol known from a single source.
     EXPERIMENTAL = "C-044";
+    /// A reader's line in the clear.
+    PLAIN_OSDP = "C-050";
 }
 
 /// Whether the file can be used nevertheless.

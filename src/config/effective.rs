@@ -23,7 +23,7 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
             "language": language(config.site.language),
             "board": config.site.board.as_ref().map(|board| board.name.as_str()),
         },
-        "gate": config.gates.iter().map(gate).collect::<Vec<_>>(),
+        "gate": config.gates.iter().map(|one| gate(one, &secret)).collect::<Vec<_>>(),
         "module": if config.modules.is_empty() { Value::Null } else { config.modules.iter().map(module).collect() },
         "lime": { "url": config.lime.url, "token": secret(&config.lime.token), "ca": config.lime.ca },
         "crm": crm(config, &secret),
@@ -89,7 +89,7 @@ fn secret(source: &SecretSource, config: &Config, environment: &Environment) -> 
     }
 }
 
-fn gate(gate: &super::Gate) -> Value {
+fn gate(gate: &super::Gate, secret: &dyn Fn(&SecretSource) -> Value) -> Value {
     let mut table = json!({
         "id": gate.id.as_str(),
         "title": gate.title,
@@ -107,6 +107,7 @@ fn gate(gate: &super::Gate) -> Value {
             "evidence": if reader.passage_seen { "passage" } else { "none" },
             "uid_bytes": reader.uid_bytes,
         }),
+        ReaderConfig::Osdp(reader) => super::osdp::effective(reader, secret),
     };
     merge(&mut table, reader);
     let own =

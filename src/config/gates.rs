@@ -9,8 +9,8 @@ use super::diagnostic::{Code, Mistakes};
 use super::modules::Modules;
 use super::raw;
 use super::read::{At, missing, shown};
-use super::readers::{self, MQTT_JSON, NoProfile};
-use super::{Gate, ReaderConfig, SerialReader, door, ports, web_json};
+use super::readers::{self, MQTT_JSON, NoProfile, OSDP};
+use super::{Gate, ReaderConfig, SerialReader, door, osdp, ports, web_json};
 use crate::board::{Board, Port};
 use crate::domain::{Direction, GateId, ServicePointId};
 use crate::words::{self, Word, config as text};
@@ -20,7 +20,8 @@ pub(super) const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232
 /// Checks all gates. Broken ones are left out after their mistakes were noted.
 pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Vec<Gate> {
     clashes(raw, checker);
-    let gates: Vec<Gate> = raw.iter().filter_map(|gate| one(gate, board, modules, checker)).collect();
+    let mut gates: Vec<Gate> = raw.iter().filter_map(|gate| one(gate, board, modules, checker)).collect();
+    osdp::join_lines(&mut gates, checker.environment);
     door::one_output_one_door(&gates, raw, checker.mistakes);
     gates
 }
@@ -34,6 +35,7 @@ fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules, checker: 
     let reader = match reader.as_deref() {
         Some(web_json::WEB_JSON) => web_json::reader(gate, checker),
         Some(MQTT_JSON) => mqtt_reader(gate, checker.mistakes),
+        Some(OSDP) => osdp::check(gate, board, checker),
         Some(name) => serial_reader(gate, name, board, checker),
         None => None,
     };
@@ -49,7 +51,8 @@ fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules, checker: 
 }
 
 fn mqtt_reader(gate: &At<raw::Gate>, mistakes: &mut Mistakes) -> Option<ReaderConfig> {
-    for (key, span) in [("port", gate.port.as_ref().map(|port| &port.span)), ("baud", gate.baud.as_ref().map(|baud| &baud.span))] {
+    let port = gate.port.as_ref().map(|port| &port.span);
+    for (key, span) in [("port", port), ("baud", gate.baud.as_ref().map(|baud| &baud.span)), ("osdp", gate.osdp.as_ref().map(|osdp| &osdp.span))] {
         if let Some(span) = span {
             does_not_apply(key, "reader", MQTT_JSON, span, mistakes);
         }
@@ -73,18 +76,25 @@ fn mqtt_reader(gate: &At<raw::Gate>, mistakes: &mut Mistakes) -> Option<ReaderCo
 
 fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<ReaderConfig> {
     let profile = profile(gate, reader, checker);
-    if let Some(topic) = &gate.topic {
-        does_not_apply("topic", "reader", reader, &topic.span, checker.mistakes);
+    for (key, span) in [("topic", gate.topic.as_ref().map(|topic| &topic.span)), ("osdp", gate.osdp.as_ref().map(|osdp| &osdp.span))] {
+        if let Some(span) = span {
+            does_not_apply(key, "reader", reader, span, checker.mistakes);
+        }
     }
     let baud = match &gate.baud {
         Some(baud) => checker.between(baud, 300, 4_000_000, "baud"),
         None => None,
     };
+    let port = port(gate, board, checker)?;
+    short_uids(gate, profile.as_ref()?, checker)?;
+    Some(ReaderConfig::Serial(SerialReader { profile: profile?, port, baud }))
+}
+
+/// The serial port of a gate.
+pub(super) fn port(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<PathBuf> {
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let port = checker.need(gate.port.as_ref(), &table, "port", PORT_EXAMPLE)?;
-    let path = port_path(port, board, checker)?;
-    short_uids(gate, profile.as_ref()?, checker)?;
-    Some(ReaderConfig::Serial(SerialReader { profile: profile?, port: path, baud }))
+    port_path(port, board, checker)
 }
 
 /// A reader that gives 24 bits of a UID is a key for money only where somebody has said that it is to be.
@@ -176,7 +186,7 @@ pub(super) fn does_not_apply(key: &'static str, beside: &'static str, value: &st
 /// What two gates cannot share. A service point they may: a turnstile can have a card reader and a scanner on one side.
 fn clashes(gates: &[At<raw::Gate>], checker: &mut Checker<'_>) {
     let mut ids: BTreeMap<&str, &At<String>> = BTreeMap::new();
-    let mut devices: BTreeMap<PathBuf, (&raw::Gate, &At<String>)> = BTreeMap::new();
+    let mut devices: BTreeMap<PathBuf, Vec<(&raw::Gate, &At<String>)>> = BTreeMap::new();
     let mut topics: BTreeMap<&str, (&raw::Gate, &At<String>)> = BTreeMap::new();
     for gate in gates {
         if let Some(id) = &gate.id {
@@ -187,13 +197,12 @@ fn clashes(gates: &[At<raw::Gate>], checker: &mut Checker<'_>) {
         }
         if let Some(port) = &gate.port {
             let device = ports::device(Path::new(&port.value), checker.environment);
-            match devices.get(&device) {
-                Some((first_gate, first)) => {
-                    let message = pair(text::SAME_PORT, first_gate, gate);
-                    clash(Code::SAME_PORT, message, first, port, checker.mistakes);
-                }
-                None => drop(devices.insert(device, (gate, port))),
+            let others = devices.entry(device).or_default();
+            let clashing = others.iter().find_map(|(other, at)| osdp::clash(other, gate).map(|why| (*other, *at, why)));
+            if let Some((first_gate, first, why)) = clashing {
+                clash(Code::SAME_PORT, pair(why, first_gate, gate), first, port, checker.mistakes);
             }
+            others.push((gate, port));
         }
         if let Some(topic) = &gate.topic {
             match topics.get(topic.value.as_str()) {

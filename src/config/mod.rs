@@ -18,6 +18,7 @@ mod mask;
 mod module;
 mod modules;
 mod mqtt_modules;
+mod osdp;
 mod ports;
 #[allow(rustdoc::bare_urls, reason = "its comments become the JSON Schema's plain descriptions")]
 mod raw;
@@ -32,8 +33,8 @@ mod web_json;
 
 pub use checked::{
     AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
-    MqttConfig, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WebJsonConfig,
-    WebJsonReader, WiredTo,
+    MqttConfig, OsdpReader, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef,
+    WebJsonConfig, WebJsonReader, WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;

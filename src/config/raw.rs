@@ -107,10 +107,80 @@ table! {
         uid_bytes: At<u32>,
         /// True: a reader that gives 24 bits of a card's UID is taken, although different cards can share them. Default false.
         accept_short_uids: At<bool>,
+        /// With "osdp": the reader's address, its key, and how its cards are read. Several gates may share a port then, each with its own address.
+        osdp: At<Osdp>,
         /// "observe": the device decides and reports. "decide": this box does, and opens. Default "observe".
         mode: At<Mode>,
         /// With mode "decide": how to decide, what opens the gate and where a passage is seen.
         door: At<Door>,
+    }
+}
+
+table! {
+    /// An OSDP reader on an RS-485 line.
+    Osdp = "osdp" {
+        /// The reader's address on its line.
+        #[schemars(required, range(max = 126))]
+        address: At<u32>,
+        /// Line speed; the same for all readers of a line. Default 9600.
+        #[schemars(range(min = 300, max = 4_000_000))]
+        baud: At<u32>,
+        /// The reader's own key, 32 hex digits; `limegate osdp provision` gives it to the reader. Without one the line is not encrypted.
+        key: At<SecretAt>,
+        /// How frames are checked; the same for all readers of a line. Default "crc".
+        check: At<OsdpCheck>,
+        /// Which bits of a card are its number. Default "standard".
+        layout: At<CardLayout>,
+        /// In which order the bytes of a card are kept, so that a card read by two kinds of reader is one. Default "as_is".
+        uid_order: At<CardOrder>,
+        /// Take cards of 26 bits, too: many different cards share one such number. Default false.
+        wiegand26: At<bool>,
+        /// What a reader that sends characters reads. Default "card".
+        text: At<CardText>,
+    }
+}
+
+choice! {
+    /// How frames are checked.
+    OsdpCheck {
+        /// A CRC of two bytes.
+        Crc = "crc",
+        /// One byte, for old readers.
+        Checksum = "checksum",
+    }
+}
+
+choice! {
+    /// Which bits of a card are its number.
+    CardLayout {
+        /// 26, 34, 37 and 58 bits are Wiegand with parity; whole bytes are a UID; nothing else is taken.
+        Standard = "standard",
+        /// All of them.
+        Raw = "raw",
+    }
+}
+
+choice! {
+    /// In which order the bytes of a card are kept.
+    CardOrder {
+        /// As the reader sends them.
+        AsIs = "as_is",
+        /// Last byte first.
+        Reversed = "reversed",
+        /// Four bytes as they are, longer ones last byte first.
+        Mixed7 = "mixed7",
+    }
+}
+
+choice! {
+    /// What characters from a reader are.
+    CardText {
+        /// The hex digits of a card's UID.
+        Card = "card",
+        /// A barcode.
+        Barcode = "barcode",
+        /// A QR code.
+        Qr = "qr",
     }
 }
 
@@ -602,6 +672,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     (Root::TITLE, Root::KEYS),
     (Site::TITLE, Site::KEYS),
     (Gate::TITLE, Gate::KEYS),
+    (Osdp::TITLE, Osdp::KEYS),
     (Door::TITLE, Door::KEYS),
     (OutputTable::TITLE, OutputTable::KEYS),
     (ContactTable::TITLE, ContactTable::KEYS),

@@ -1,4 +1,4 @@
-//! Which readers there are: the shipped profiles, a profile of one's own by its path, and `mqtt-json`.
+//! Which readers there are: the shipped profiles, a profile of one's own by its path, and `mqtt-json` and `osdp`.
 
 use std::path::Path;
 
@@ -7,9 +7,12 @@ use crate::codec::{Profile, ProfileError};
 /// The reader that is no serial profile: a validator that publishes the gateway's own JSON.
 pub(super) const MQTT_JSON: &str = "mqtt-json";
 
+/// The readers that are asked over OSDP.
+pub(super) const OSDP: &str = "osdp";
+
 /// Names that `reader` may have, for messages.
 pub(super) fn names() -> Vec<&'static str> {
-    Profile::builtin_names().into_iter().chain([MQTT_JSON, super::web_json::WEB_JSON]).collect()
+    Profile::builtin_names().into_iter().chain([MQTT_JSON, OSDP, super::web_json::WEB_JSON]).collect()
 }
 
 /// A profile that cannot be had.

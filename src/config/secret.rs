@@ -94,6 +94,15 @@ pub(super) fn why_not(kind: ErrorKind) -> crate::words::Value {
 }
 
 impl SecretSource {
+    /// As the config names it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Env(name) => name.clone(),
+        }
+    }
+
     /// Reads the secret, as this process finds it. `config_file` says which `secrets/` folder is meant.
     ///
     /// # Errors

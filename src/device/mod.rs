@@ -11,6 +11,7 @@ mod count;
 pub mod gate_board;
 pub mod modbus;
 pub mod mqtt;
+pub mod osdp;
 mod outbox;
 pub mod web_json;
 

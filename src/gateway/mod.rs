@@ -8,6 +8,7 @@ mod controllers;
 mod follow;
 mod keep;
 mod notify;
+mod osdp;
 mod remotes;
 
 use std::path::PathBuf;
@@ -154,14 +155,18 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
                 readers.spawn(validators::run(validator, parts.0, parts.1, parts.2, client.clone(), stop.clone()));
             }
+            // Gates may share a line: lines are started below.
+            ReaderConfig::Osdp(_) => {}
         }
     }
 
+    let device =
+        |signals| device::Parts { intake: Arc::clone(&intake), signals, hub: Arc::clone(&hub), clock: Arc::clone(clock), stop: stop.clone() };
+    osdp::start(config, device, &mut readers).map_err(SetupError::from)?;
     if let Some(controllers) = controllers::of(config, remotes.web_json_password.clone()) {
         // Where no door decides nobody listens to signals.
         let (signals, _) = mpsc::channel(1);
-        let parts = device::Parts { intake: Arc::clone(&intake), signals, hub: Arc::clone(&hub), clock: Arc::clone(clock), stop: stop.clone() };
-        readers.spawn(web_json::start(controllers, None, parts, None).task);
+        readers.spawn(web_json::start(controllers, None, device(signals), None).task);
     }
 
     let mut delivery = JoinSet::new();

@@ -47,6 +47,14 @@ codes! {
     CONFIG_NOT_APPLIED = "C-000";
     /// A reader's port cannot be opened, or is gone.
     READER_DOWN = "G-101";
+    /// A reader that is asked does not answer.
+    READER_OFFLINE = "G-111";
+    /// A reader does not have the key that the config names, or wants one.
+    READER_KEY = "G-112";
+    /// Somebody is at a reader's housing.
+    TAMPER = "G-113";
+    /// A reader's power fails.
+    READER_POWER = "G-114";
     /// Bytes come, and none look like the reader that the config names.
     NOT_THIS_READER = "G-103";
     /// A gate is silent while its neighbours are busy.

@@ -2,7 +2,7 @@
 
 use super::problem::{Code, Finding, Severity, Subject};
 use super::problem_memory::Memory;
-use super::snapshot::{GateState, Link, Snapshot};
+use super::snapshot::{GateState, Link, ReaderFault, Snapshot};
 use crate::words::problems as words;
 
 /// An adapter that is plugged out and in again is back within this time.
@@ -18,9 +18,15 @@ pub(super) fn find(now: &Snapshot, memory: &Memory) -> Vec<Finding> {
     now.gates
         .iter()
         .flat_map(|(id, gate)| match gate.link {
-            Link::Down => vec![down(id, gate)],
+            Link::Down => vec![match gate.fault {
+                Some(fault) => reader(id, gate, fault),
+                None => down(id, gate),
+            }],
             Link::Starting => Vec::new(),
-            Link::Up => [frames(id, gate, memory), silent(id, gate, total, now, memory)].into_iter().flatten().collect(),
+            Link::Up => {
+                let line = [frames(id, gate, memory), silent(id, gate, total, now, memory)].into_iter().flatten();
+                line.chain(housing(id, gate)).collect()
+            }
         })
         .collect()
 }
@@ -37,6 +43,27 @@ fn down(id: &str, gate: &GateState) -> Finding {
     }
     let text = words::READER_DOWN.with("gate", id).with("port", gate.port.as_str()).with("why", why);
     Finding::new(Code::READER_DOWN, Severity::Red, subject, text, words::CHECK_CABLE).after(REPLUG_MS)
+}
+
+/// The port is open, and the reader on it cannot be used.
+fn reader(id: &str, gate: &GateState, fault: ReaderFault) -> Finding {
+    let (code, text, action, grace_ms) = match fault {
+        ReaderFault::Offline => (Code::READER_OFFLINE, words::READER_OFFLINE, words::CHECK_BUS, REPLUG_MS),
+        ReaderFault::WrongKey => (Code::READER_KEY, words::READER_WRONG_KEY, words::GIVE_KEY, 0),
+        ReaderFault::NoSecurity => (Code::READER_KEY, words::READER_NO_SECURITY, words::GIVE_KEY, 0),
+        ReaderFault::NeedsKey => (Code::READER_KEY, words::READER_NEEDS_KEY, words::NAME_KEY, 0),
+    };
+    let text = text.with("gate", id).with("port", gate.port.as_str());
+    Finding::new(code, Severity::Red, Subject::Gate(id.to_owned()), text, action.with("gate", id)).after(grace_ms)
+}
+
+fn housing(id: &str, gate: &GateState) -> impl Iterator<Item = Finding> {
+    let tamper = (gate.tamper, Code::TAMPER, words::READER_TAMPER, words::CHECK_HOUSING);
+    let power = (gate.power_failing, Code::READER_POWER, words::READER_POWER, words::CHECK_SUPPLY);
+    let found = move |(is, code, text, action): (bool, _, crate::words::Word, crate::words::Word)| {
+        is.then(|| Finding::new(code, Severity::Amber, Subject::Gate(id.to_owned()), text.with("gate", id), action))
+    };
+    [tamper, power].into_iter().filter_map(found)
 }
 
 fn frames(id: &str, gate: &GateState, memory: &Memory) -> Option<Finding> {

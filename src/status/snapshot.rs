@@ -22,6 +22,33 @@ pub enum Link {
     Down,
 }
 
+/// Why a reader that is asked cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderFault {
+    /// It does not answer.
+    Offline,
+    /// It does not have the key that the config names.
+    WrongKey,
+    /// It knows no secured sessions with a key of its own.
+    NoSecurity,
+    /// It wants a secured session, and the config names no key.
+    NeedsKey,
+}
+
+impl ReaderFault {
+    /// In words, for a log and for `error`.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Offline => "the reader does not answer",
+            Self::WrongKey => "the reader does not have the key that the config names",
+            Self::NoSecurity => "the reader knows no secured sessions with a key of its own",
+            Self::NeedsKey => "the reader wants a secured session, and the config names no key",
+        }
+    }
+}
+
 /// A gate and its reader. Ages are milliseconds of boot time, so that they are true whatever the wall clock does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateState {
@@ -49,6 +76,15 @@ pub struct GateState {
     /// The door, where this box decides; at the first of its readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub door: Option<DoorState>,
+    /// Why a reader that is asked cannot be used, while its port is open.
+    #[serde(default)]
+    pub fault: Option<ReaderFault>,
+    /// Somebody is at the reader's housing.
+    #[serde(default)]
+    pub tamper: bool,
+    /// The reader's power fails.
+    #[serde(default)]
+    pub power_failing: bool,
 }
 
 /// A door at which this box decides.

@@ -40,4 +40,19 @@ super::words! {
     NOT_OWED: "не передаётся", "not owed";
     BALANCED: "СХОДИТСЯ", "OK";
     UNBALANCED: "НЕ СХОДИТСЯ", "DIFFERS";
+
+    // limegate osdp
+    NO_OSDP_GATE: "в настройках нет входа `{gate}` с reader = \"osdp\"", "the config has no gate `{gate}` with reader = \"osdp\"";
+    OSDP_NO_KEY: "у входа {gate} нет ключа: osdp = { key = ... }", "gate {gate} has no key: osdp = { key = ... }";
+    OSDP_GIVEN: "вход {gate}: считыватель получил ключ и работает по защищённой линии.", "gate {gate}: the reader has its key now, and a session with it works.";
+    OSDP_HAD_IT: "вход {gate}: у считывателя уже есть этот ключ; ничего не изменено.", "gate {gate}: the reader has this key already; nothing was changed.";
+    OSDP_PORT: "вход {gate}: порт {port} недоступен ({why}). Если шлюз работает, остановите его: systemctl stop limegate.",
+        "gate {gate}: the port {port} cannot be used ({why}). If the gateway runs, stop it: systemctl stop limegate.";
+    OSDP_NO_READER: "вход {gate}: на линии {port} по адресу {address} никто не отвечает. Проверьте питание, провода A и B, адрес и скорость.",
+        "gate {gate}: nobody answers on {port} at address {address}. Check the power, the wires A and B, the address and the speed.";
+    OSDP_OTHER_KEY: "вход {gate}: у считывателя свой ключ, заводской он не принимает. Сбросьте ключ, как написано в его инструкции, и повторите.",
+        "gate {gate}: the reader has a key of its own and does not accept the factory key. Reset it as its manual says, then try again.";
+    OSDP_NO_INSTALL: "вход {gate}: считыватель не начинает защищённый обмен с заводским ключом. Переведите его в режим установки, как написано в его инструкции.",
+        "gate {gate}: the reader begins no secured session with the factory key. Put it into its install mode as its manual says.";
+    OSDP_NOT_TAKEN: "вход {gate}: считыватель не принял ключ.", "gate {gate}: the reader did not take the key.";
 }

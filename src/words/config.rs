@@ -82,6 +82,8 @@ super::words! {
 
     // C-007 to C-009: clashes.
     SAME_PORT: "входы `{first}` и `{second}` используют один порт", "gates `{first}` and `{second}` use the same port";
+    SAME_READER: "входы `{first}` и `{second}` на одной линии OSDP, и адрес у них один", "gates `{first}` and `{second}` are on one OSDP line and have the same address";
+    OTHER_LINE: "входы `{first}` и `{second}` на одной линии OSDP, а baud или check у них разные", "gates `{first}` and `{second}` are on one OSDP line and differ in baud or check";
     SAME_ID: "два входа называются `{id}`", "two gates are called `{id}`";
     SAME_TOPIC: "входы `{first}` и `{second}` читают один топик", "gates `{first}` and `{second}` read the same topic";
     FIRST_HERE: "впервые здесь", "first used here";
@@ -110,6 +112,8 @@ super::words! {
     WEBHOOK_FORM: "адрес входящего вебхука выглядит так: https://<портал>/rest/<номер>/<ключ>/", "an inbound webhook looks like https://<portal>/rest/<number>/<key>/";
 
     KEY_FORM: "это ключ площадки, в нём не меньше 32 знаков: openssl rand -hex 32", "this is the venue's key, 32 characters or more: openssl rand -hex 32";
+    OSDP_KEY_FORM: "ожидается ключ считывателя: 32 шестнадцатеричные цифры, и не заводской ключ 3031…3F",
+        "expected the reader's key: 32 hex digits, and not the factory key 3031…3F";
 
     // C-014: unstable ports.
     UNSTABLE_PORT: "{port} после перезагрузки может стать другим устройством", "{port} may become another device after a reboot";
@@ -139,6 +143,10 @@ super::words! {
     REMOVE_IT: "удалите его", "remove it";
     CAP_BELOW_BASE: "`backoff_cap` меньше, чем `backoff_base`", "`backoff_cap` is below `backoff_base`";
     SEGMENT_BUDGET: "`budget` вмещает меньше четырёх сегментов", "`budget` holds fewer than four segments";
+
+    OSDP_CLEAR: "вход `{gate}`: линия OSDP не зашифрована", "gate `{gate}`: the OSDP line is not encrypted";
+    OSDP_CLEAR_HELP: "задайте считывателю ключ: key = { file = \"osdp-{gate}\" } и limegate osdp provision --gate {gate}",
+        "give the reader a key: key = { file = \"osdp-{gate}\" } and limegate osdp provision --gate {gate}";
 
     // C-019 and C-020: readers and time zones.
     UNKNOWN_READER: "неизвестный считыватель `{reader}`", "unknown reader `{reader}`";

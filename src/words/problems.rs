@@ -10,6 +10,20 @@ super::words! {
         "gate {gate}: no bytes for {t}, while the other gates took {n} {n#pass|passes}.";
     BAD_FRAMES: "вход {gate}: за последнее время {n} {n#испорченный кадр|испорченных кадра|испорченных кадров} на {m} {m#проход|прохода|проходов}.",
         "gate {gate}: lately {n} damaged {n#frame|frames} to {m} {m#pass|passes}.";
+    READER_OFFLINE: "вход {gate}: считыватель на линии {port} не отвечает.", "gate {gate}: the reader on the line {port} does not answer.";
+    READER_WRONG_KEY: "вход {gate}: ключ считывателя не тот, что в настройках; проходы не принимаются.",
+        "gate {gate}: the reader does not have the key that the config names; no passes are taken.";
+    READER_NO_SECURITY: "вход {gate}: считыватель не умеет защищённый обмен со своим ключом; проходы не принимаются.",
+        "gate {gate}: the reader knows no secured sessions with a key of its own; no passes are taken.";
+    READER_NEEDS_KEY: "вход {gate}: считыватель требует защищённый обмен, а ключа в настройках нет.", "gate {gate}: the reader wants a secured session, and the config names no key.";
+    READER_TAMPER: "вход {gate}: вскрыт корпус считывателя.", "gate {gate}: the reader's housing is open.";
+    READER_POWER: "вход {gate}: считыватель сообщает о сбое питания.", "gate {gate}: the reader says that its power fails.";
+    CHECK_BUS: "Проверьте питание считывателя, провода A и B, адрес и скорость линии.", "Check the reader's power, the wires A and B, its address and the line's speed.";
+    GIVE_KEY: "Верните считывателю заводской ключ и выполните limegate osdp provision --gate {gate}.", "Reset the reader's key and run limegate osdp provision --gate {gate}.";
+    NAME_KEY: "Задайте ключ: osdp = { key = ... } у входа {gate}; limegate osdp provision передаст его считывателю.",
+        "Name a key: osdp = { key = ... } of gate {gate}; limegate osdp provision gives it to the reader.";
+    CHECK_HOUSING: "Осмотрите считыватель.", "Look at the reader.";
+    CHECK_SUPPLY: "Проверьте блок питания считывателя.", "Check the reader's power supply.";
     CHECK_CABLE: "Проверьте кабель USB и питание считывателя; limegate check покажет имя порта.", "Check the USB plug and the reader's power; limegate check shows the port's name.";
     CHECK_POWER: "Проверьте питание и штекер USB; поднесите карту и посмотрите limegate tap.", "Check power and the USB plug; present a card and watch limegate tap.";
     CHECK_READER: "Проверьте reader и baud этого входа. Настройки найдёт limegate listen --port {port} --guess (шлюз на это время остановите).",

@@ -9,6 +9,10 @@ mod audit;
 mod installer;
 mod journey;
 mod kills;
+mod osdp;
+#[path = "../osdp_peer/peer.rs"]
+#[allow(dead_code, reason = "shared with the tests of the driver")]
+mod osdp_peer;
 mod park;
 mod privacy;
 mod trouble;

@@ -56,6 +56,11 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// One that stores.
+    pub fn new() -> Self {
+        Self { mood: watch::Sender::new(Mood::Stores), attempts: Mutex::new(0), stored: Mutex::new(Vec::new()) }
+    }
+
     pub fn set(&self, mood: Mood) {
         self.mood.send_replace(mood);
     }
@@ -127,7 +132,7 @@ impl Bench {
             reader: ReaderConfig::Serial(reader.clone()),
             door: None,
         };
-        let intake = Arc::new(Desk { mood: watch::Sender::new(Mood::Stores), attempts: Mutex::new(0), stored: Mutex::new(Vec::new()) });
+        let intake = Arc::new(Desk::new());
         let (hub, clock) = (Arc::new(Hub::default()), Arc::new(ManualClock::synced(1_700_000_000_000)));
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(serial::run_with(gate, reader, intake.clone(), hub.clone(), clock.clone(), stopped, commands));

@@ -127,7 +127,7 @@ fn of_bits(bits: usize, bytes: &[u8], options: &CardOptions) -> Result<Medium, R
         (Layout::Raw, _) => (number(bytes, 0..bits), format!("osdp/raw-{bits}")),
         (Layout::Standard, Some(format)) if format.fits(bytes) => (number(bytes, format.data.clone()), format!("osdp/wiegand-{bits}")),
         (Layout::Standard, Some(_)) => return Err(Refusal::Parity(bits)),
-        (Layout::Standard, None) if bits % 8 == 0 => (bytes.to_vec(), format!("osdp/raw-{bits}")),
+        (Layout::Standard, None) if bits.is_multiple_of(8) => (bytes.to_vec(), format!("osdp/raw-{bits}")),
         (Layout::Standard, None) => return Err(Refusal::Layout(bits)),
     };
     Ok(card(uid, options.uid_order, format))

@@ -51,8 +51,7 @@ impl Deframer {
     fn search(&mut self, out: &mut Vec<Frame>, ended: bool) {
         let bytes = self.held.make_contiguous();
         let mut from = 0;
-        loop {
-            let Some(rest) = bytes.get(from..) else { break };
+        while let Some(rest) = bytes.get(from..) {
             let Some(skip) = rest.iter().position(|byte| *byte == START) else {
                 from = bytes.len();
                 break;

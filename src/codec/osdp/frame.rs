@@ -34,6 +34,9 @@ impl Check {
     }
 }
 
+/// Makes the MAC of a frame from the bytes before it.
+pub(super) type Seal<'a> = &'a mut dyn FnMut(&[u8]) -> [u8; MAC];
+
 /// A frame to be sent, before its MAC and its check.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outgoing<'a> {
@@ -50,7 +53,7 @@ pub(super) struct Outgoing<'a> {
 
 impl Outgoing<'_> {
     /// The bytes for the line, mark byte first. `mac` makes the MAC of the bytes before it.
-    pub(super) fn encode(&self, mac: Option<&mut dyn FnMut(&[u8]) -> [u8; MAC]>) -> Vec<u8> {
+    pub(super) fn encode(&self, mac: Option<Seal<'_>>) -> Vec<u8> {
         let block = self.security.map_or(0, |(_, data)| 2 + data.len());
         let length = HEADER + block + 1 + self.data.len() + if mac.is_some() { MAC } else { 0 } + self.check.length();
         let size = u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes();

@@ -2,7 +2,7 @@
 
 use super::frame::Security;
 use super::secure::{Channel, Key, SessionKeys, same};
-use super::session::Access;
+use super::talk::Access;
 
 /// Types of the security block.
 pub(super) const CHALLENGE: u8 = 0x11;

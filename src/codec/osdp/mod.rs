@@ -16,6 +16,7 @@ mod keypad;
 mod reply;
 mod secure;
 mod session;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod wiegand;
@@ -27,7 +28,8 @@ pub use frame::{Check, Frame};
 pub use keypad::Keypad;
 pub use reply::{Capability, Identity, Keys, Nak, Reply};
 pub use secure::Key;
-pub use session::{Access, Event, Next, Order, Outcome, Session, Settings, Trouble};
+pub use session::Session;
+pub use talk::{Access, Event, Next, Order, Outcome, Settings, Trouble};
 
 /// The highest address of a reader; 127 is everybody's.
 pub const LAST_ADDRESS: u8 = 0x7E;

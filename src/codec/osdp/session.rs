@@ -8,14 +8,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::OFFLINE_MS;
-use super::cards::CardData;
-use super::command::{Command, Output};
-use super::frame::{Check, Frame, Outgoing, Security};
-use super::handshake::{self, Handshake};
-use super::reply::{Capability, Identity, Keys, Nak, Reply};
-use super::secure::{Channel, Key, Side};
 use zeroize::Zeroize;
+
+use super::command::{Command, Output};
+use super::frame::{Frame, Outgoing, Seal, Security};
+use super::handshake::{self, Handshake};
+use super::reply::{Capability, Identity, Nak, Reply};
+use super::secure::{Channel, Side};
+use super::talk::{Access, Event, Next, Order, Outcome, Settings, Trouble};
+use super::{ANSWER_MS, OFFLINE_MS};
 
 /// Between two polls of a quiet reader: how long a card waits at most before it is heard of.
 const POLL_MS: u64 = 40;
@@ -27,121 +28,14 @@ const LOCAL_MS: u64 = 10_000;
 const BUSY_MS: u64 = 50;
 /// Repeats beyond the first are spread out, so that a dead reader does not slow its neighbours.
 const SPREAD_MS: u64 = 500;
-/// A handshake whose command was not answered so often begins anew.
-const HANDSHAKE_TRIES: u32 = 3;
+/// A reader that answered too late is waited for longer, up to this; each answer takes a little of it back.
+const PATIENCE_MS: u64 = 400;
+const PATIENCE_BACK_MS: u64 = 5;
 /// Waits between attempts to find a reader.
 const SEEK_MS: (u64, u64) = (500, 5_000);
 /// A reader whose key is wrong is asked again after this time.
 const TROUBLE_MS: u64 = 10_000;
 const MOST_ORDERS: usize = 32;
-
-/// How a reader is spoken with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// In the clear.
-    Clear,
-    /// Secured with the reader's own key.
-    Key(Key),
-    /// Secured with the key that everybody knows, to give the reader its own and for nothing else: it is not polled.
-    Install,
-}
-
-/// What a session needs to know.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The reader's address, 0 to [`super::LAST_ADDRESS`].
-    pub address: u8,
-    /// How frames are checked.
-    pub check: Check,
-    /// How it is spoken with.
-    pub access: Access,
-    /// Its inputs matter.
-    pub inputs: bool,
-    /// Outputs that are switched off whenever the reader is found.
-    pub outputs: Vec<u8>,
-}
-
-/// A command to be sent once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// Comes back with its outcome.
-    pub tag: u64,
-    /// What.
-    pub command: Command,
-    /// From this time on it is not sent, and not sent again.
-    pub expires_ms: u64,
-}
-
-/// What became of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The reader did it.
-    Done,
-    /// The reader did not.
-    Refused(Nak),
-    /// It expired before it was sent.
-    Expired,
-    /// It was not sent.
-    NotSent,
-    /// It was sent, and the answer is not known.
-    Unknown,
-}
-
-/// What was learnt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The reader is there.
-    Online {
-        /// Who it is, where it said so.
-        identity: Option<Identity>,
-    },
-    /// The reader is gone.
-    Offline,
-    /// The reader is there and cannot be used.
-    Trouble(Trouble),
-    /// A card.
-    Card(CardData),
-    /// Keys.
-    Keys(Keys),
-    /// Tamper and power.
-    Local {
-        /// Somebody is at its housing.
-        tamper: bool,
-        /// Its power fails.
-        power: bool,
-    },
-    /// Levels of the inputs.
-    Inputs(Vec<bool>),
-    /// Levels of the outputs.
-    Outputs(Vec<bool>),
-    /// An order has ended.
-    Ended {
-        /// Which.
-        tag: u64,
-        /// How.
-        outcome: Outcome,
-    },
-}
-
-/// Why a reader cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// It does not have the key that the config names, or does not believe that we have it.
-    WrongKey,
-    /// It knows no secured sessions, or not with a key of its own.
-    NoSecurity,
-    /// It wants a secured session, and the config names no key.
-    NeedsKey,
-}
-
-/// What to do now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Send this and wait for the answer.
-    Send(Vec<u8>),
-    /// Nothing before this time.
-    Wait(u64),
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -180,6 +74,10 @@ pub struct Session {
     /// Boot time of the last answer in this session.
     heard_ms: u64,
     online: bool,
+    /// How long an answer is waited for.
+    patience_ms: u64,
+    /// The proof of the last handshake did not fit.
+    doubted: bool,
     seeks: u32,
     hold: bool,
     poll_ms: u64,
@@ -204,6 +102,8 @@ impl Session {
             capabilities: Vec::new(),
             heard_ms: 0,
             online: false,
+            patience_ms: ANSWER_MS,
+            doubted: false,
             seeks: 0,
             hold: false,
             poll_ms: 0,
@@ -240,6 +140,12 @@ impl Session {
     #[must_use]
     pub fn can(&self, function: u8) -> bool {
         self.capabilities.iter().any(|one| one.function == function && one.level > 0)
+    }
+
+    /// How long the answer to what was sent last is waited for, milliseconds after its last bit.
+    #[must_use]
+    pub fn answer_ms(&self) -> u64 {
+        self.patience_ms
     }
 
     /// True: take no more cards. The reader is kept alive with a question that no card answers, and keeps its cards.
@@ -331,9 +237,8 @@ impl Session {
         self.sequence = sequence.unwrap_or(self.sequence % 3 + 1);
         let mut data = command.data();
         let (address, sequence, check, code) = (self.settings.address, self.sequence, self.settings.check, command.code());
-        let frame = |security, data: &[u8], mac: Option<&mut dyn FnMut(&[u8]) -> [u8; 4]>| {
-            Outgoing { address, answer: false, sequence, check, security, code, data }.encode(mac)
-        };
+        let frame =
+            |security, data: &[u8], mac: Option<Seal<'_>>| Outgoing { address, answer: false, sequence, check, security, code, data }.encode(mac);
         let bytes = match (&mut self.channel, &self.handshake) {
             (Some(channel), _) => {
                 let (kind, sent) = match data.is_empty() {
@@ -434,7 +339,7 @@ impl Session {
                 if self.handshake.as_mut().is_some_and(|begun| begun.challenged(security, &random, &cryptogram)) {
                     self.phase = Phase::Prove;
                 } else {
-                    self.trouble(Trouble::WrongKey, now_ms, out);
+                    self.doubt(now_ms, out);
                 }
             }
             Phase::Prove => {
@@ -445,7 +350,7 @@ impl Session {
                         self.channel = Some(channel);
                         self.ready(now_ms, out);
                     }
-                    None => self.trouble(Trouble::WrongKey, now_ms, out),
+                    None => self.doubt(now_ms, out),
                 }
             }
             Phase::Ready => self.take_ready(reply, now_ms, out),
@@ -458,8 +363,13 @@ impl Session {
             return self.trouble(Trouble::NeedsKey, now_ms, out);
         }
         let Some(flight) = self.flight.take() else { return };
+        self.patience_ms = self.patience_ms.saturating_sub(PATIENCE_BACK_MS).max(ANSWER_MS);
         if matches!(reply, Reply::Nak(_)) {
             self.unknown.insert(flight.command);
+            if flight.command == Command::InputStatus.code() {
+                // It only tells changes: before the first one, nothing is on.
+                out.push(Event::Inputs(Vec::new()));
+            }
         } else {
             self.seeks = 0;
         }
@@ -491,10 +401,12 @@ impl Session {
             Some(flight) if flight.again_ms.is_none() => flight.sent,
             _ => return,
         };
+        self.patience_ms = (self.patience_ms * 2).min(PATIENCE_MS);
+        self.doubted = false;
         match self.phase {
             Phase::Ready if now_ms.saturating_sub(self.heard_ms) >= OFFLINE_MS => self.gone(now_ms, out),
             Phase::Ready => self.send_again_at(if sent < 2 { now_ms } else { now_ms.saturating_add(SPREAD_MS) }),
-            Phase::Capabilities | Phase::Challenge | Phase::Prove if sent < HANDSHAKE_TRIES => self.send_again_at(now_ms),
+            // A handshake is not repeated in its middle: a late answer would belong to another random number.
             _ => self.gone_while_seeking(now_ms, out),
         }
     }
@@ -554,6 +466,16 @@ impl Session {
         self.phase = Phase::Away { again_ms: if self.seeks > 2 { now_ms.saturating_add(SEEK_MS.0) } else { now_ms } };
     }
 
+    /// A proof did not fit: the key is wrong, or this was a late answer to a handshake given up. Twice in a row is no accident.
+    fn doubt(&mut self, now_ms: u64, out: &mut Vec<Event>) {
+        if self.doubted {
+            return self.trouble(Trouble::WrongKey, now_ms, out);
+        }
+        self.begin_anew(now_ms, true, out);
+        self.doubted = true;
+        self.phase = Phase::Away { again_ms: now_ms.saturating_add(SEEK_MS.0) };
+    }
+
     fn trouble(&mut self, trouble: Trouble, now_ms: u64, out: &mut Vec<Event>) {
         self.gone(now_ms, out);
         self.phase = Phase::Away { again_ms: now_ms.saturating_add(TROUBLE_MS) };
@@ -571,6 +493,7 @@ impl Session {
 
     fn ready(&mut self, now_ms: u64, out: &mut Vec<Event>) {
         self.phase = Phase::Ready;
+        self.doubted = false;
         self.heard_ms = now_ms;
         self.unknown.clear();
         (self.poll_ms, self.inputs_ms, self.local_ms) = (now_ms, now_ms, now_ms);

@@ -12,7 +12,7 @@ use super::orders::Ask;
 use super::reader::Reader;
 use super::report::Report;
 use crate::clock::SharedClock;
-use crate::codec::osdp::{ANSWER_MS, Deframer, Frame, Next, Settings};
+use crate::codec::osdp::{Deframer, Frame, Next, Settings};
 use crate::device::{Contact, Parts, Signalled};
 use crate::source::serial::backoff::Backoff;
 use crate::source::serial::link::{Happened, Link};
@@ -66,6 +66,7 @@ pub(super) async fn run(line: Line, parts: Parts, asks: mpsc::Receiver<Ask>) {
         clock: parts.clock,
         stop: parts.stop,
         asks,
+        ordered: true,
     };
     task.run().await;
 }
@@ -89,6 +90,8 @@ struct Task {
     clock: SharedClock,
     stop: watch::Receiver<bool>,
     asks: mpsc::Receiver<Ask>,
+    /// Somebody may order something.
+    ordered: bool,
 }
 
 /// An answer that is waited for.
@@ -126,7 +129,7 @@ impl Task {
     async fn once(&mut self, buffer: &mut [u8], stopping: bool) -> bool {
         let wake = self.ask_next().await;
         let woken = {
-            let Self { readers, link, asks, stop, path, settings, .. } = self;
+            let Self { readers, link, asks, stop, path, settings, ordered, .. } = self;
             for reader in readers.iter_mut() {
                 reader.take_head(&self.intake);
             }
@@ -135,12 +138,13 @@ impl Task {
                 _ = stop.wait_for(|stop| *stop), if !stopping => Woken::Stop,
                 (number, result) = taken(readers) => Woken::Settled(number, result),
                 happened = link.next(path, *settings, None, buffer, true, None) => Woken::Port(happened),
-                ask = asks.recv(), if !stopping => Woken::Ask(ask),
+                ask = asks.recv(), if *ordered && !stopping => Woken::Ask(ask),
                 () = sleep_until(wake) => Woken::Time,
             }
         };
         match woken {
-            Woken::Stop | Woken::Ask(None) => return false,
+            Woken::Stop => return false,
+            Woken::Ask(None) => self.ordered = false,
             Woken::Settled(number, result) => {
                 if let Some(reader) = self.readers.get_mut(number) {
                     reader.settled(&result, &mut self.rng, self.clock.as_ref());
@@ -198,7 +202,8 @@ impl Task {
         }
         let now = Instant::now();
         let on_line = Duration::from_micros(bytes.len() as u64 * 10 * 1_000_000 / u64::from(self.settings.baud.max(1)));
-        let until = now + on_line + Duration::from_millis(ANSWER_MS);
+        let answer_ms = self.readers.get(number).map_or(0, |reader| reader.session.answer_ms());
+        let until = now + on_line + Duration::from_millis(answer_ms);
         self.awaiting = Some(Awaiting { reader: number, until, at_most: until + ANSWER_TAKES, damaged: self.deframer.damaged() });
         until
     }
@@ -265,7 +270,7 @@ impl Task {
             self.answered(now_ms);
             if let Some(reader) = self.readers.get_mut(number) {
                 reader.with(self.clock.as_ref(), |session, out| session.silence(now_ms, out));
-                reader.report.still_seeking(&reader.session, now_ms);
+                reader.report.silence(now_ms);
             }
         }
         for reader in &mut self.readers {

@@ -21,10 +21,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::{Actuator, Parts, Started, Voice, Wiring};
+use super::{Actuator, Contact, Parts, Started, Voice, Wiring};
 use crate::codec::osdp::{Access, CardOptions, Check, Key};
 use crate::codec::{Flow, Line as Settings, Parity, StopBits};
-use crate::config::{Config, OsdpReader, ReaderConfig, SecretError};
+use crate::config::{Config, OsdpReader, PassageBy, ReaderConfig, SecretError, WiredTo};
 
 /// Orders that wait for one line.
 const WAITING: usize = 64;
@@ -76,6 +76,22 @@ pub fn lines(config: &Config, mut wire: impl FnMut(&crate::config::Gate) -> (Wir
         }
     }
     Ok(lines)
+}
+
+/// What of a gate's own reader its door is wired to.
+#[must_use]
+pub fn wiring(gate: &crate::config::Gate) -> Wiring {
+    let mut wiring = Wiring { gate: gate.id.clone(), direction: gate.direction, open: None, passage: None, free: None };
+    if let Some(door) = &gate.door {
+        wiring.open = (door.open.of == WiredTo::Reader).then_some(door.open.output);
+        wiring.passage = door.passage.as_ref().filter(|passage| passage.of == WiredTo::Reader).and_then(|passage| match passage.by {
+            PassageBy::Input(number) => Some(Contact::Input(number)),
+            PassageBy::Counter(number) => Some(Contact::Counter(number)),
+            PassageBy::Message => None,
+        });
+        wiring.free = door.free.as_ref().filter(|free| free.of == WiredTo::Reader).map(|free| free.input);
+    }
+    wiring
 }
 
 /// The key that a config names.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::Reader as Wired;
 use super::orders::Answer;
 use super::profile::{self, Means};
 use super::report::Report;
-use super::Reader as Wired;
 use crate::clock::Clock;
 use crate::codec::osdp::{Capability, CardData, Command, Event, Keypad, Order, Outcome, Output, Session, Settings};
 use crate::codec::{Presented, Repeats};
@@ -221,11 +221,8 @@ impl Reader {
 
     /// Tells the guest.
     pub(super) fn tell(&mut self, told: &Told, clock: &dyn Clock) {
-        let means = Means {
-            led: self.session.can(Capability::LED),
-            buzzer: self.session.can(Capability::BUZZER),
-            text: self.session.can(Capability::TEXT),
-        };
+        let means =
+            Means { led: self.session.can(Capability::LED), buzzer: self.session.can(Capability::BUZZER), text: self.session.can(Capability::TEXT) };
         for command in profile::commands(told, means) {
             let expires_ms = clock.boot_ms().saturating_add(TOLD_MS);
             self.with(clock, |session, out| session.order(Order { tag: 0, command, expires_ms }, out));

@@ -9,6 +9,8 @@ use crate::status::{Hub, Link, ReaderFault};
 
 /// Damaged frames and refused cards are logged at most once in this time, milliseconds.
 const LOG_EVERY_MS: u64 = 15_000;
+/// A reader that was not found for this long is said to be missing, milliseconds.
+const SEEKING_MS: u64 = 3_000;
 
 /// Reports on one gate.
 pub(super) struct Report {
@@ -18,9 +20,10 @@ pub(super) struct Report {
     port_error: Option<String>,
     store_error: Option<String>,
     fault: Option<ReaderFault>,
-    port_up: bool,
     online: bool,
     logged_ms: Option<u64>,
+    /// Nobody has answered since.
+    seeking_ms: Option<u64>,
 }
 
 impl Report {
@@ -31,12 +34,11 @@ impl Report {
             state.port = port.display().to_string();
             state.link = Link::Starting;
         });
-        Self { gate, hub, address, port_error: None, store_error: None, fault: None, port_up: false, online: false, logged_ms: None }
+        Self { gate, hub, address, port_error: None, store_error: None, fault: None, online: false, logged_ms: None, seeking_ms: None }
     }
 
     pub(super) fn port_up(&mut self) {
         self.port_error = None;
-        self.port_up = true;
         self.show();
     }
 
@@ -46,7 +48,7 @@ impl Report {
             tracing::warn!(gate = %self.gate, "the reader's port is closed: {why}");
         }
         self.port_error = Some(why.to_owned());
-        (self.port_up, self.online, self.fault) = (false, false, None);
+        (self.online, self.fault, self.seeking_ms) = (false, None, None);
         self.show();
     }
 
@@ -54,7 +56,7 @@ impl Report {
         let serial = identity.map(|identity| identity.serial);
         let firmware = identity.map(|Identity { firmware: [major, minor, build], .. }| format!("{major}.{minor}.{build}"));
         tracing::info!(gate = %self.gate, address = self.address, secure, serial, firmware, "the reader answers");
-        (self.online, self.fault) = (true, None);
+        (self.online, self.fault, self.seeking_ms) = (true, None, None);
         self.hub.gate(self.gate.as_str(), |state| {
             if secure { "osdp (secure)" } else { "osdp (clear)" }.clone_into(&mut state.reader);
         });
@@ -70,14 +72,22 @@ impl Report {
         self.show();
     }
 
+    /// A question was not answered. A reader that was never there is gone after a while, too.
+    pub(super) fn silence(&mut self, now_ms: u64) {
+        let since_ms = *self.seeking_ms.get_or_insert(now_ms);
+        if !self.online && self.fault.is_none() && now_ms.saturating_sub(since_ms) >= SEEKING_MS {
+            self.offline();
+        }
+    }
+
     pub(super) fn trouble(&mut self, trouble: Trouble) {
-        let (fault, text) = match trouble {
-            Trouble::WrongKey => (ReaderFault::WrongKey, "the reader does not have the key that the config names"),
-            Trouble::NoSecurity => (ReaderFault::NoSecurity, "the reader knows no secured sessions with a key of its own"),
-            Trouble::NeedsKey => (ReaderFault::NeedsKey, "the reader wants a secured session, and the config names no key"),
+        let fault = match trouble {
+            Trouble::WrongKey => ReaderFault::WrongKey,
+            Trouble::NoSecurity => ReaderFault::NoSecurity,
+            Trouble::NeedsKey => ReaderFault::NeedsKey,
         };
         if self.fault != Some(fault) {
-            tracing::error!(gate = %self.gate, address = self.address, "{text}");
+            tracing::error!(gate = %self.gate, address = self.address, "{}", fault.text());
         }
         (self.online, self.fault) = (false, Some(fault));
         self.show();
@@ -126,7 +136,7 @@ impl Report {
     /// The gateway stops, and with it the reading.
     pub(super) fn stopped(&mut self) {
         self.port_error = Some("the gateway is stopping".to_owned());
-        (self.port_up, self.online, self.fault) = (false, false, None);
+        (self.online, self.fault) = (false, None);
         self.show();
     }
 

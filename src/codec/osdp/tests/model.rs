@@ -91,7 +91,7 @@ impl Model {
                 (Some((handshake::PROOF, _)), 0x77) => self.confirmed(sequence, data),
                 (None, _) if self.key.is_none() => {
                     self.clear += 1;
-                    let (code, data) = self.obey(code, &data.to_vec());
+                    let (code, data) = self.obey(code, data);
                     self.clear_answer(sequence, code, &data)
                 }
                 _ => self.clear_answer(sequence, 0x41, &[6]),

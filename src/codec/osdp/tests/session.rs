@@ -68,7 +68,7 @@ impl Line {
         self.deframer.push(&answer, &mut frames);
         let answered = frames.iter().any(|frame| self.session.answer(frame, self.now_ms, &mut self.events));
         if !answered {
-            self.now_ms += ANSWER_MS;
+            self.now_ms += self.session.answer_ms();
             self.deframer.silence(&mut frames);
             self.deframer.reset();
             self.session.silence(self.now_ms, &mut self.events);
@@ -264,7 +264,7 @@ proptest! {
             line.step(*fate);
             for (_, code, tenths) in &line.model.switched[before..] {
                 if *code == 5 {
-                    prop_assert!(line.now_ms <= expiries[usize::from(tenths - 101)] + 20 + ANSWER_MS, "switched after it expired");
+                    prop_assert!(line.now_ms <= expiries[usize::from(tenths - 101)] + 20 + 400, "switched after it expired");
                 }
             }
         }
