@@ -112,11 +112,11 @@ pub struct Door {
 }
 
 impl Door {
-    /// A door at rest, and its task; the task first takes the outputs off.
+    /// The way to a door, and the place where it will be: readers need the one before there are devices for the other.
     #[must_use]
-    pub fn new(shared: Shared, parts: Parts) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn seat() -> (Self, Seat) {
         let (inbox, waiting) = mpsc::channel(INBOX);
-        (Self { inbox }, Runner::new(shared, parts).run(waiting))
+        (Self { inbox }, Seat { waiting })
     }
 
     /// A medium was read. Returns when it is on disk.
@@ -143,6 +143,18 @@ impl Door {
         let (tell, told) = oneshot::channel();
         self.inbox.send(Inbox::Hand { who, reason, tell }).await.map_err(|_| HandError::Stopping)?;
         told.await.unwrap_or(Err(HandError::Stopping))
+    }
+}
+
+/// Where a door will be.
+pub struct Seat {
+    waiting: mpsc::Receiver<Inbox>,
+}
+
+impl Seat {
+    /// The door's task. It first takes the outputs off.
+    pub fn run(self, shared: Shared, parts: Parts) -> impl Future<Output = ()> + Send + 'static {
+        Runner::new(shared, parts).run(self.waiting)
     }
 }
 

@@ -4,6 +4,7 @@
 //! deadline, then closes the journal. Never: a task without an owner; a part that outlives the journal.
 
 pub mod audit;
+mod doors;
 mod follow;
 mod keep;
 mod notify;
@@ -20,12 +21,15 @@ use crate::clock::{SharedClock, SystemClock, tls_floor};
 use crate::config::{Config, ReaderConfig};
 use crate::control::{self, Control};
 use crate::delivery::{Parts, Runner};
+use crate::device::Started;
+use crate::door::ByHand;
 use crate::flow::CrmPolicy;
 use crate::journal::{Disk, HostDisk, Journal, OpenError, Options, Store};
 use crate::mqtt;
 use crate::source::{Intake, JournalIntake, mqtt as validators, serial};
 use crate::status::{Hub, Memory, Texts, mqtt as publisher};
 
+pub use doors::DoorsError;
 pub use notify::Manager;
 pub use remotes::{SetupError, crm_endpoint, crm_transport};
 
@@ -44,6 +48,9 @@ pub enum StartError {
     /// Something in the config cannot be set up: a secret, an authority.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// Doors cannot be served.
+    #[error(transparent)]
+    Doors(#[from] DoorsError),
 }
 
 /// The real disk.
@@ -119,8 +126,12 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     // Readers stop first, then delivery, so that what was read last may still be sent.
     let (end_delivery, delivery_stop) = watch::channel(false);
     let (end_rest, rest_stop) = watch::channel(false);
-    let intake: Arc<dyn Intake> =
+    let observed: Arc<dyn Intake> =
         Arc::new(JournalIntake::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), tap.clone(), rest_stop.clone(), &config.gates));
+    let around = doors::Around { config, store, clock, hub: &hub, tap: &tap, lime: &remotes.remotes.lime, stop: &stop.clone(), rest_stop: &rest_stop };
+    let doors = doors::prepare(&around, observed).await;
+    let router = Arc::clone(&doors.router);
+    let intake: Arc<dyn Intake> = Arc::clone(&router) as Arc<dyn Intake>;
 
     let (report, report_seen) = watch::channel(Arc::new(keep::report(config, &hub, store.as_ref(), clock, &mut Memory::new())));
     let mut rest = JoinSet::new();
@@ -137,21 +148,29 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     });
 
     let mut readers = JoinSet::new();
+    // What of the readers doors open with and speak through.
+    let mut devices = Vec::new();
     for gate in &config.gates {
         match &gate.reader {
             ReaderConfig::Serial(reader) => {
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
-                readers.spawn(serial::run(gate.clone(), reader.clone(), parts.0, parts.1, parts.2, stop.clone()));
+                let voice = gate.door.as_ref().and_then(|_| serial::voice(&reader.profile));
+                let (voice, commands) = voice.unzip();
+                let voices = voice.map(|voice| (gate.id.clone(), voice)).into_iter().collect();
+                devices.push(Started { actuators: Vec::new(), voices, task: Box::pin(std::future::ready(())) });
+                readers.spawn(serial::run_with(gate.clone(), reader.clone(), parts.0, parts.1, parts.2, stop.clone(), commands));
             }
             ReaderConfig::MqttJson { topic } => {
                 // The config's check gives every such gate a broker.
                 let Some(client) = &broker else { continue };
-                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone(), door: None };
+                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone(), door: gate.door.as_ref().map(|_| doors.signals.clone()) };
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
                 readers.spawn(validators::run(validator, parts.0, parts.1, parts.2, client.clone(), stop.clone()));
             }
         }
     }
+
+    doors.start(&around, devices, &mut readers, &mut rest)?;
 
     let mut delivery = JoinSet::new();
     for courier in remotes.couriers {
@@ -179,7 +198,14 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     rest.spawn(keep::anchors(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), rest_stop.clone()));
     rest.spawn(follow::follow(Arc::clone(store), tap.clone(), rest_stop.clone()));
     let socket = config.state_dir.join(control::SOCKET);
-    let control = Control { store: Arc::clone(store), report: report_seen, tap, clock: Arc::clone(clock), stop: rest_stop.clone() };
+    let control = Control {
+        store: Arc::clone(store),
+        report: report_seen,
+        tap: tap.clone(),
+        clock: Arc::clone(clock),
+        doors: Some(ByHand::new(&config.gates, router)),
+        stop: rest_stop.clone(),
+    };
     rest.spawn(async move {
         if let Err(error) = control::serve(&socket, control).await {
             tracing::error!(socket = %socket.display(), %error, "the control socket cannot be served; the command line cannot see this gateway");
