@@ -54,7 +54,8 @@ impl Sums {
     pub fn of(jobs: &Jobs, from: u64) -> Self {
         let from = from.max(1);
         let stored = jobs.numbers().range(from..).count() as u64;
-        let mut sums = Self { v: 1, stored, under_way: jobs.visits(), not_for_crm: jobs.not_for_crm().range(from..).count() as u64, ..Self::default() };
+        let mut sums =
+            Self { v: 1, stored, under_way: jobs.visits(), not_for_crm: jobs.not_for_crm().range(from..).count() as u64, ..Self::default() };
         if let (Some(first), Some(last)) = (jobs.numbers().range(from..).next(), jobs.numbers().last()) {
             sums.read = last - first + 1;
         }

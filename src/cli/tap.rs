@@ -91,11 +91,7 @@ async fn listen(config: &Config, global: &Global, args: &TapArgs, language: Lang
 fn event_id(event: &Event) -> Uuid {
     match event {
         Event::Pass(pass) => pass.id,
-        Event::Decided { id, .. }
-        | Event::Passage { id, .. }
-        | Event::WriteOff { id, .. }
-        | Event::Crm { id, .. }
-        | Event::Refused { id, .. } => *id,
+        Event::Decided { id, .. } | Event::Passage { id, .. } | Event::WriteOff { id, .. } | Event::Crm { id, .. } | Event::Refused { id, .. } => *id,
     }
 }
 

@@ -222,9 +222,7 @@ impl Model {
             prop_assert!(!decision.admitted, "reported as admitted without a decision on disk");
         }
         if decision.admitted && passage == PassageState::NotPassed {
-            let proof = known.certainly_shut
-                || known.said_not_passed
-                || charge.evidence && charge.charge == ChargeAt::Passage && !known.blind;
+            let proof = known.certainly_shut || known.said_not_passed || charge.evidence && charge.charge == ChargeAt::Passage && !known.blind;
             prop_assert!(proof, "reported as not passed without proof: {:?}", known);
         }
         self.visits.get_mut(&id).unwrap().closed = Some(passage);

@@ -22,7 +22,7 @@ use crate::words::door as words;
 
 use super::machine::{Action, Event, Machine, Opening, Rules};
 use super::recent::{Bars, Recent};
-use super::{Answer, Authority, Commit, Entitlements, Known, Question, Used, policy};
+use super::{Answer, Authority, Commit, Entitlements, Known, Question, Used, codes, policy};
 
 /// Readings and signals that may wait for the door's task.
 const INBOX: usize = 64;
@@ -222,23 +222,24 @@ impl Runner {
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
-        inbox.close();
         self.end(inbox).await;
     }
 
     /// A guest in the way may still go through; then the outputs are off. A visit that is left open is closed at the next start.
     async fn end(mut self, mut inbox: mpsc::Receiver<Inbox>) {
         let deadline = tokio::time::Instant::now() + LAST_GUEST;
+        let mut listening = true;
         while self.machine.visit().is_some() || !self.guests.is_empty() {
             tokio::select! {
                 done = self.work.join_next() => match done {
                     Some(done) => self.done(done.unwrap_or(Done::Nothing)),
                     None => break,
                 },
-                one = inbox.recv() => match one {
+                one = inbox.recv(), if listening => match one {
                     Some(Inbox::Signal(signalled)) => self.signal(&signalled),
                     // Dropped: whoever asked hears that the gateway is stopping.
-                    Some(_) | None => {}
+                    Some(_) => {}
+                    None => listening = false,
                 },
                 () = tokio::time::sleep_until(deadline) => break,
             }
@@ -476,7 +477,11 @@ impl Runner {
                     Told::Go { lines }
                 });
             }
-            Action::TellNo(visit, code) => self.tell_guest(visit, |guest, language| no(&code, &guest.lines, language)),
+            Action::TellNo(visit, code) => self.tell_guest(visit, |guest, language| {
+                // Lime's lines are about Lime's answer, not about a gate that does not open.
+                let lines = if code == codes::INTERNAL { &[] } else { guest.lines.as_slice() };
+                no(&code, lines, language)
+            }),
             Action::Alarm(kind, count) => self.alarm(kind, count),
             Action::Ready => return self.ready(),
         }
@@ -591,9 +596,7 @@ impl Runner {
         pass.door = Some(AtDoor { decision, passage_at: Some(self.shared.clock.stamp()), late: guest.late.take() });
         let _ = self.shared.tap.send(Tap::Passage { id: visit, state: passage });
         let (store, record) = (Arc::clone(&self.shared.store), Record::Pass(pass.clone()));
-        self.work.spawn(async move {
-            if written(store.as_ref(), record).await { Done::Closed(Box::new(pass)) } else { Done::Nothing }
-        });
+        self.work.spawn(async move { if written(store.as_ref(), record).await { Done::Closed(Box::new(pass)) } else { Done::Nothing } });
     }
 
     /// A guest who cannot be served now is told to wait; of several, the last one stands at the reader.

@@ -107,7 +107,13 @@ impl Doors {
     ///
     /// # Errors
     /// When the snapshot's folder or key cannot be had.
-    pub(super) fn start(self, around: &Around<'_>, mut started: Vec<Started>, tasks: &mut JoinSet<()>, rest: &mut JoinSet<()>) -> Result<(), DoorsError> {
+    pub(super) fn start(
+        self,
+        around: &Around<'_>,
+        mut started: Vec<Started>,
+        tasks: &mut JoinSet<()>,
+        rest: &mut JoinSet<()>,
+    ) -> Result<(), DoorsError> {
         if self.seats.is_empty() {
             return Ok(());
         }

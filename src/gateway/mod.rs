@@ -128,7 +128,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     let (end_rest, rest_stop) = watch::channel(false);
     let observed: Arc<dyn Intake> =
         Arc::new(JournalIntake::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), tap.clone(), rest_stop.clone(), &config.gates));
-    let around = doors::Around { config, store, clock, hub: &hub, tap: &tap, lime: &remotes.remotes.lime, stop: &stop.clone(), rest_stop: &rest_stop };
+    let around =
+        doors::Around { config, store, clock, hub: &hub, tap: &tap, lime: &remotes.remotes.lime, stop: &stop.clone(), rest_stop: &rest_stop };
     let doors = doors::prepare(&around, observed).await;
     let router = Arc::clone(&doors.router);
     let intake: Arc<dyn Intake> = Arc::clone(&router) as Arc<dyn Intake>;
@@ -163,7 +164,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
             ReaderConfig::MqttJson { topic } => {
                 // The config's check gives every such gate a broker.
                 let Some(client) = &broker else { continue };
-                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone(), door: gate.door.as_ref().map(|_| doors.signals.clone()) };
+                let validator =
+                    validators::Validator { gate: gate.id.clone(), topic: topic.clone(), door: gate.door.as_ref().map(|_| doors.signals.clone()) };
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
                 readers.spawn(validators::run(validator, parts.0, parts.1, parts.2, client.clone(), stop.clone()));
             }

@@ -363,8 +363,10 @@ impl State {
             lane.pending.range_cardinality(first..=last)
                 + lane.dead.iter().filter(|(job, at)| (first..=last).contains(*job) || (first..=last).contains(*at)).count() as u64
         };
-        self.lanes.iter().map(lane).sum::<u64>() + self.moved.values().filter(|at| (first..=last).contains(at)).count() as u64
-            + self.visits.values().flat_map(|known| [Some(known.visit), known.decided]).flatten().filter(|at| (first..=last).contains(at)).count() as u64
+        self.lanes.iter().map(lane).sum::<u64>()
+            + self.moved.values().filter(|at| (first..=last).contains(at)).count() as u64
+            + self.visits.values().flat_map(|known| [Some(known.visit), known.decided]).flatten().filter(|at| (first..=last).contains(at)).count()
+                as u64
     }
 
     /// The oldest job that waits.

@@ -13,8 +13,8 @@ use crate::flow::{self, CrmPolicy};
 
 use super::disk::{DiskFile, write_all};
 use super::format::{
-    BEGINS_COMMIT, BLOCK, DATA_START, ENDS_APPEND, FROM_DEVICE, FROM_DOOR, HEAD, Head, JOB_CRM, JOB_LIME, MAX_PAYLOAD, SegmentHeader, file_name, frame_len,
-    push_frame,
+    BEGINS_COMMIT, BLOCK, DATA_START, ENDS_APPEND, FROM_DEVICE, FROM_DOOR, HEAD, Head, JOB_CRM, JOB_LIME, MAX_PAYLOAD, SegmentHeader, file_name,
+    frame_len, push_frame,
 };
 use super::log::Log;
 use super::record::Record;

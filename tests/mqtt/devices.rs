@@ -248,7 +248,10 @@ async fn an_order_that_could_not_be_delivered_in_its_time_is_never_delivered() {
     rig.there().await;
     assert_eq!(rig.open().await, Ok(()));
     // One order, and its end; before it, the end of the doubtful one, once or, as it was open when the connection broke, twice.
-    until("the pulse has ended", || device.heard("/on").iter().filter(|payload| *payload == "1").count() == 1 && device.heard("/on").ends_with(&["1".to_owned(), "0".to_owned()])).await;
+    until("the pulse has ended", || {
+        device.heard("/on").iter().filter(|payload| *payload == "1").count() == 1 && device.heard("/on").ends_with(&["1".to_owned(), "0".to_owned()])
+    })
+    .await;
     rig.stop().await;
     assert_eq!(device.heard("/on").iter().filter(|payload| *payload == "1").count(), 1);
 }

@@ -184,7 +184,8 @@ impl Driver {
             Err(Silence::Lost(why)) => self.port(PortNews::Down(why)),
             Err(silence) => {
                 let damaged = silence == Silence::Damaged;
-                seat.last_silence = Some(if damaged { "only damaged bytes come: check line settings, wiring and termination" } else { "it does not answer" });
+                seat.last_silence =
+                    Some(if damaged { "only damaged bytes come: check line settings, wiring and termination" } else { "it does not answer" });
                 seat.station.silent(about, now, &mut self.events);
                 self.hub.module(&seat.module.id, |state| {
                     state.asked += 1;

@@ -210,7 +210,12 @@ impl Station {
             }
         }
         let settled = self.relays.iter().all(Relay::is_settled);
-        if !self.leaving && settled && !probe && let Some(at) = self.settings.iter().position(|(_, step)| *step != Step::Done) && !working {
+        if !self.leaving
+            && settled
+            && !probe
+            && let Some(at) = self.settings.iter().position(|(_, step)| *step != Step::Done)
+            && !working
+        {
             offer(Question { rank: Rank::Routine, due: 0, about: About::Setting(at), probe });
         }
         // A module that only reports has no output to be tried by.

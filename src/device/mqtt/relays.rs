@@ -110,7 +110,11 @@ impl Relays {
 
     /// When something is due next.
     pub fn next(&self) -> Option<Instant> {
-        self.relays.values().flat_map(|relay| [relay.off_at, relay.pending.as_ref().filter(|pending| pending.sent).map(|pending| pending.until)]).flatten().min()
+        self.relays
+            .values()
+            .flat_map(|relay| [relay.off_at, relay.pending.as_ref().filter(|pending| pending.sent).map(|pending| pending.until)])
+            .flatten()
+            .min()
     }
 
     /// Ends pulses and waits that are over. Returns the outputs to be put off.

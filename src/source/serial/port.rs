@@ -80,8 +80,7 @@ impl Port {
     #[allow(unsafe_code, reason = "no safe wrapper of TIOCSRS485 is in the tree")]
     pub(crate) fn turn_round(&self) -> io::Result<()> {
         use std::os::fd::AsRawFd;
-        let settings =
-            SerialRs485 { flags: RS485_ENABLED | RS485_RTS_ON_SEND, delay_before_send_ms: 0, delay_after_send_ms: 0, padding: [0; 5] };
+        let settings = SerialRs485 { flags: RS485_ENABLED | RS485_RTS_ON_SEND, delay_before_send_ms: 0, delay_after_send_ms: 0, padding: [0; 5] };
         // SAFETY: the request takes a pointer to a whole `serial_rs485`, which lives through the call; the descriptor is open as long as `self` is.
         let outcome = unsafe { libc::ioctl(self.stream.as_raw_fd(), libc::TIOCSRS485, &raw const settings) };
         if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
