@@ -108,6 +108,8 @@ super::words! {
         "the name of a secret file cannot hold `..` or folders; give one name or an absolute path";
     WEBHOOK_FORM: "адрес входящего вебхука выглядит так: https://<портал>/rest/<номер>/<ключ>/", "an inbound webhook looks like https://<portal>/rest/<number>/<key>/";
 
+    KEY_FORM: "это ключ площадки, в нём не меньше 32 знаков: openssl rand -hex 32", "this is the venue's key, 32 characters or more: openssl rand -hex 32";
+
     // C-014: unstable ports.
     UNSTABLE_PORT: "{port} после перезагрузки может стать другим устройством", "{port} may become another device after a reboot";
     UNSTABLE_HERE: "имя по порядку подключения", "named by the order of plugging in";
