@@ -9,9 +9,9 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::SharedClock;
-use crate::config::{Config, DoorConfig, Gate, Module, ModuleKind, PassageBy, WiredTo};
+use crate::config::{BusLine, Config, DoorConfig, Gate, Module, ModuleKind, PassageBy, WiredTo};
 use crate::delivery::Remote;
-use crate::device::{self, Actuator, Contact, NotOpened, Open, Ordered, Signalled, Started, Voice, Wiring, modbus};
+use crate::device::{self, Actuator, Contact, NotOpened, Open, Ordered, Signalled, Started, Voice, Wiring, gate_board, modbus};
 use crate::domain::{GateId, ServicePointId};
 use crate::door::snapshot::{PointRules, Restored, Rules, Snapshot, fetch, keeper::Keeper, media::KeyError, media::MediaKey};
 use crate::door::{self, Door, Entitlements, Online, Recent, Router, Seat, Shared, Used};
@@ -164,20 +164,22 @@ impl Doors {
 
     /// One driver for each line of modules. A further kind of module is a further arm here.
     fn modules(&self, modules: &[Module], parts: &device::Parts) -> Vec<Started> {
-        let mut lines: BTreeMap<std::path::PathBuf, (crate::config::BusLine, Vec<(Module, Vec<Wiring>)>)> = BTreeMap::new();
+        let mut lines: BTreeMap<std::path::PathBuf, (BusLine, Vec<(Module, Vec<Wiring>)>)> = BTreeMap::new();
         for module in modules {
             let wirings = self.of_module(module.id.as_str());
             if wirings.is_empty() {
                 continue;
             }
-            match &module.kind {
-                ModuleKind::Modbus { line, .. } => {
-                    lines.entry(line.port.clone()).or_insert_with(|| (line.clone(), Vec::new())).1.push((module.clone(), wirings));
-                }
-                ModuleKind::GateBoard { .. } => {}
+            if let Some((line, _)) = module.kind.on_line() {
+                lines.entry(line.port.clone()).or_insert_with(|| (line.clone(), Vec::new())).1.push((module.clone(), wirings));
             }
         }
-        lines.into_values().map(|(line, modules)| modbus::start(&line, modules, parts.clone())).collect()
+        // The config lets modules of one protocol share a line.
+        let start = |(line, modules): (BusLine, Vec<(Module, Vec<Wiring>)>)| match modules.first().map(|(module, _)| &module.kind) {
+            Some(ModuleKind::GateBoard { .. }) => gate_board::start(&line, modules, parts.clone()),
+            _ => modbus::start(&line, modules, parts.clone()),
+        };
+        lines.into_values().map(start).collect()
     }
 }
 
@@ -200,7 +202,7 @@ fn entitlements(around: &Around<'_>, rest: &mut JoinSet<()>) -> Result<Arc<Snaps
     let key = MediaKey::of_box(&folder)?;
     let snapshot = Arc::new(Snapshot::new(key.clone(), rules, Arc::clone(around.clock), unsent(around.store.as_ref()), None));
     let keeper = Keeper::new(Arc::clone(&snapshot), &folder, names)?;
-    let fetch = fetch::Fetch::new(keeper, key, Arc::clone(around.lime), Arc::clone(around.clock), fetch::EVERY, fastrand::Rng::new());
+    let fetch = fetch::Fetch::new(keeper, key, Arc::clone(around.lime), Arc::clone(around.clock), fetch::Rhythm::default(), fastrand::Rng::new());
     rest.spawn(fetch.run(around.rest_stop.clone()));
     rest.spawn(settle(Arc::clone(around.store), Arc::clone(&snapshot), around.rest_stop.clone()));
     Ok(snapshot)
