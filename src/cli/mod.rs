@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod crm;
 mod dead;
+mod door;
 mod journal;
 mod listen;
 pub mod logs;
@@ -125,6 +126,8 @@ enum Command {
     Journal(journal::JournalArgs),
     /// Look at what was refused for good, send it again or give it up.
     Dead(dead::DeadArgs),
+    /// Open a gate by hand; the order is journalled before it leaves.
+    Door(door::DoorArgs),
     /// What the CRM needs: set it up, check it, log in.
     Crm(crm::CrmArgs),
     /// A venue in a terminal: simulated gates, Lime and a CRM, and this gateway between them.
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Listen(args) => listen::run(&cli.global, &args),
         Command::Journal(args) => journal::run(&cli.global, &args),
         Command::Dead(args) => dead::run(&cli.global, &args),
+        Command::Door(args) => door::run(&cli.global, &args),
         Command::Crm(args) => crm::run(&cli.global, &args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => crate::demo::run(&cli.global, &args),

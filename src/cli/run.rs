@@ -71,6 +71,7 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> Exit {
             notice(&error.to_string());
             match error {
                 StartError::Journal(_) | StartError::State(..) => Exit::TryAgain,
+                StartError::Doors(_) => Exit::TryAgain,
                 StartError::Setup(_) => Exit::BadConfig,
             }
         }

@@ -28,6 +28,24 @@ pub struct Decision {
     pub reason: String,
 }
 
+/// A person's order to open a gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenOrder {
+    /// The gate, or its service point.
+    pub point: String,
+    /// Why; must not be empty.
+    pub reason: String,
+    /// Who: the account on the box.
+    pub who: String,
+}
+
+/// What became of a person's order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedByHand {
+    /// The device has acknowledged.
+    pub opened: bool,
+}
+
 /// What became of a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {

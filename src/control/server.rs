@@ -19,11 +19,12 @@ use tokio::sync::{Notify, broadcast, watch};
 use crate::clock::SharedClock;
 use crate::delivery::{self as letters, LetterError, revive};
 use crate::domain::Seq;
+use crate::door::{ByHand, HandError, NoDoor};
 use crate::journal::Store;
 use crate::status::Report;
 use crate::tap::Event;
 
-use super::{Decided, Decision};
+use super::{Decided, Decision, OpenOrder, OpenedByHand};
 
 /// A new report comes within this time, else the last one is shown: it says when it was drawn up.
 const FRESH: Duration = Duration::from_secs(2);
@@ -41,6 +42,8 @@ pub struct Control {
     pub tap: broadcast::Sender<Event>,
     /// The clock.
     pub clock: SharedClock,
+    /// The doors, where there are any.
+    pub doors: Option<ByHand>,
     /// The gateway is stopping.
     pub stop: watch::Receiver<bool>,
 }
@@ -62,6 +65,7 @@ pub async fn serve(path: &Path, control: Control) -> std::io::Result<()> {
         .route("/v1/tap", get(tap))
         .route("/v1/dead/retry", post(retry))
         .route("/v1/dead/drop", post(drop_dead))
+        .route("/v1/door/open", post(open_door))
         .with_state(control);
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
@@ -129,6 +133,27 @@ async fn drop_dead(State(control): State<Control>, Json(decision): Json<Decision
     }
     let Decision { to, jobs, reason } = decision;
     answer(letters::drop_dead(control.store.as_ref(), control.clock.as_ref(), to, jobs.clone(), reason).await, jobs)
+}
+
+/// The longest reason and account that are journalled, characters.
+const LONGEST: usize = 500;
+
+async fn open_door(State(control): State<Control>, Json(order): Json<OpenOrder>) -> Response {
+    let short = |text: &str| text.trim().chars().take(LONGEST).collect::<String>();
+    let (reason, who) = (short(&order.reason), short(&order.who));
+    if reason.is_empty() {
+        return (StatusCode::BAD_REQUEST, "a reason is needed").into_response();
+    }
+    let found = control.doors.as_ref().map_or_else(|| Err(NoDoor::Unknown(order.point.clone())), |doors| doors.find(&order.point));
+    let door = match found {
+        Ok(door) => door,
+        Err(error) => return (StatusCode::NOT_FOUND, error.to_string()).into_response(),
+    };
+    match door.open_by_hand(who, reason).await {
+        Ok(()) => Json(OpenedByHand { opened: true }).into_response(),
+        Err(error @ (HandError::Busy | HandError::Free)) => (StatusCode::CONFLICT, error.to_string()).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    }
 }
 
 fn answer(result: Result<(), LetterError>, jobs: Vec<Seq>) -> Response {

@@ -20,8 +20,8 @@ pub use authority::{Answer, Authority, Commit};
 pub use online::Online;
 pub use recent::{Bars, Recent};
 pub use recover::{RecoverError, close_left};
-pub use router::Router;
-pub use run::{Door, HandError, Parts, Shared};
+pub use router::{ByHand, NoDoor, Router, doors_of};
+pub use run::{Door, HandError, Parts, Seat, Shared};
 
 use crate::domain::{Decision, Direction, Medium, ServicePointId};
 

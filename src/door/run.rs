@@ -22,7 +22,7 @@ use crate::words::door as words;
 
 use super::machine::{Action, Event, Machine, Opening, Rules};
 use super::recent::{Bars, Recent};
-use super::{Answer, Authority, Commit, Entitlements, Known, Question, Used, policy};
+use super::{Answer, Authority, Commit, Entitlements, Known, Question, Used, codes, policy};
 
 /// Readings and signals that may wait for the door's task.
 const INBOX: usize = 64;
@@ -112,11 +112,11 @@ pub struct Door {
 }
 
 impl Door {
-    /// A door at rest, and its task; the task first takes the outputs off.
+    /// The way to a door, and the place where it will be: readers need the one before there are devices for the other.
     #[must_use]
-    pub fn new(shared: Shared, parts: Parts) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    pub fn seat() -> (Self, Seat) {
         let (inbox, waiting) = mpsc::channel(INBOX);
-        (Self { inbox }, Runner::new(shared, parts).run(waiting))
+        (Self { inbox }, Seat { waiting })
     }
 
     /// A medium was read. Returns when it is on disk.
@@ -143,6 +143,18 @@ impl Door {
         let (tell, told) = oneshot::channel();
         self.inbox.send(Inbox::Hand { who, reason, tell }).await.map_err(|_| HandError::Stopping)?;
         told.await.unwrap_or(Err(HandError::Stopping))
+    }
+}
+
+/// Where a door will be.
+pub struct Seat {
+    waiting: mpsc::Receiver<Inbox>,
+}
+
+impl Seat {
+    /// The door's task. It first takes the outputs off.
+    pub fn run(self, shared: Shared, parts: Parts) -> impl Future<Output = ()> + Send + 'static {
+        Runner::new(shared, parts).run(self.waiting)
     }
 }
 
@@ -210,23 +222,24 @@ impl Runner {
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
-        inbox.close();
         self.end(inbox).await;
     }
 
     /// A guest in the way may still go through; then the outputs are off. A visit that is left open is closed at the next start.
     async fn end(mut self, mut inbox: mpsc::Receiver<Inbox>) {
         let deadline = tokio::time::Instant::now() + LAST_GUEST;
+        let mut listening = true;
         while self.machine.visit().is_some() || !self.guests.is_empty() {
             tokio::select! {
                 done = self.work.join_next() => match done {
                     Some(done) => self.done(done.unwrap_or(Done::Nothing)),
                     None => break,
                 },
-                one = inbox.recv() => match one {
+                one = inbox.recv(), if listening => match one {
                     Some(Inbox::Signal(signalled)) => self.signal(&signalled),
                     // Dropped: whoever asked hears that the gateway is stopping.
-                    Some(_) | None => {}
+                    Some(_) => {}
+                    None => listening = false,
                 },
                 () = tokio::time::sleep_until(deadline) => break,
             }
@@ -355,7 +368,7 @@ impl Runner {
                     guest.lines = lines;
                     guest.open_ms = open_ms;
                     // The snapshot does not know of it yet.
-                    self.shared.entitlements.used(used(&guest.pass, &decision));
+                    count_used(&self.shared, &guest.pass, &decision);
                 }
                 self.on(Event::Answered(visit, decision));
             }
@@ -464,7 +477,11 @@ impl Runner {
                     Told::Go { lines }
                 });
             }
-            Action::TellNo(visit, code) => self.tell_guest(visit, |guest, language| no(&code, &guest.lines, language)),
+            Action::TellNo(visit, code) => self.tell_guest(visit, |guest, language| {
+                // Lime's lines are about Lime's answer, not about a gate that does not open.
+                let lines = if code == codes::INTERNAL { &[] } else { guest.lines.as_slice() };
+                no(&code, lines, language)
+            }),
             Action::Alarm(kind, count) => self.alarm(kind, count),
             Action::Ready => return self.ready(),
         }
@@ -524,7 +541,7 @@ impl Runner {
         };
         let decision = policy::alone(self.parts.config.policy, known);
         if decision.admitted {
-            self.shared.entitlements.used(used(pass, &decision));
+            count_used(&self.shared, pass, &decision);
         }
         Some(Event::Alone(visit, decision))
     }
@@ -719,9 +736,14 @@ fn hand_result(opening: Opening) -> Result<(), HandError> {
     }
 }
 
-fn used(pass: &Pass, decision: &Decision) -> Used {
-    let Stamp { boot_ms, .. } = pass.stamp;
-    Used { pass: pass.id, medium: pass.medium.clone(), decision: decision.clone(), service_point: pass.service_point.clone(), boot_ms }
+/// Counts a guest who is let in on a right that the snapshot still shows as whole. Going out uses nothing.
+fn count_used(shared: &Shared, pass: &Pass, decision: &Decision) {
+    if pass.direction == Direction::In {
+        let Stamp { boot_ms, .. } = pass.stamp;
+        let used =
+            Used { pass: pass.id, medium: pass.medium.clone(), decision: decision.clone(), service_point: pass.service_point.clone(), boot_ms };
+        shared.entitlements.used(used);
+    }
 }
 
 fn no(code: &str, lines: &[String], language: Language) -> Told {

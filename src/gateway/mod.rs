@@ -3,32 +3,35 @@
 //! Starting waits neither for the network nor for the backlog. Stopping takes no more readings first, then lets delivery finish what is under way within its
 //! deadline, then closes the journal. Never: a task without an owner; a part that outlives the journal.
 
+mod asked;
 pub mod audit;
 mod controllers;
+mod doors;
 mod follow;
 mod keep;
 mod notify;
-mod osdp;
 mod remotes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::{SharedClock, SystemClock, tls_floor};
 use crate::config::{Config, ReaderConfig};
 use crate::control::{self, Control};
 use crate::delivery::{Parts, Runner};
-use crate::device::{self, web_json};
+use crate::device::{self, Started};
+use crate::door::ByHand;
 use crate::flow::CrmPolicy;
 use crate::journal::{Disk, HostDisk, Journal, OpenError, Options, Store};
 use crate::mqtt;
 use crate::source::{Intake, JournalIntake, mqtt as validators, serial};
 use crate::status::{Hub, Memory, Texts, mqtt as publisher};
 
+pub use doors::DoorsError;
 pub use notify::Manager;
 pub use remotes::{SetupError, crm_endpoint, crm_transport};
 
@@ -47,6 +50,9 @@ pub enum StartError {
     /// Something in the config cannot be set up: a secret, an authority.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// Doors cannot be served.
+    #[error(transparent)]
+    Doors(#[from] DoorsError),
 }
 
 /// The real disk.
@@ -122,8 +128,13 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     // Readers stop first, then delivery, so that what was read last may still be sent.
     let (end_delivery, delivery_stop) = watch::channel(false);
     let (end_rest, rest_stop) = watch::channel(false);
-    let intake: Arc<dyn Intake> =
+    let observed: Arc<dyn Intake> =
         Arc::new(JournalIntake::new(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), tap.clone(), rest_stop.clone(), &config.gates));
+    let around =
+        doors::Around { config, store, clock, hub: &hub, tap: &tap, lime: &remotes.remotes.lime, stop: &stop.clone(), rest_stop: &rest_stop };
+    let doors = doors::prepare(&around, observed).await;
+    let router = Arc::clone(&doors.router);
+    let intake: Arc<dyn Intake> = Arc::clone(&router) as Arc<dyn Intake>;
 
     let (report, report_seen) = watch::channel(Arc::new(keep::report(config, &hub, store.as_ref(), clock, &mut Memory::new())));
     let mut rest = JoinSet::new();
@@ -140,18 +151,25 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     });
 
     let mut readers = JoinSet::new();
+    // What of the readers doors open with and speak through.
+    let mut devices = Vec::new();
     for gate in &config.gates {
         match &gate.reader {
             ReaderConfig::Serial(reader) => {
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
-                readers.spawn(serial::run(gate.clone(), reader.clone(), parts.0, parts.1, parts.2, stop.clone()));
+                let voice = gate.door.as_ref().and_then(|_| serial::voice(&reader.profile));
+                let (voice, commands) = voice.unzip();
+                let voices = voice.map(|voice| (gate.id.clone(), voice)).into_iter().collect();
+                devices.push(Started { actuators: Vec::new(), voices, task: Box::pin(std::future::ready(())) });
+                readers.spawn(serial::run_with(gate.clone(), reader.clone(), parts.0, parts.1, parts.2, stop.clone(), commands));
             }
             // All of them have one listener, below.
             ReaderConfig::WebJson(_) => {}
             ReaderConfig::MqttJson { topic } => {
                 // The config's check gives every such gate a broker.
                 let Some(client) = &broker else { continue };
-                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone(), door: None };
+                let validator =
+                    validators::Validator { gate: gate.id.clone(), topic: topic.clone(), door: gate.door.as_ref().map(|_| doors.signals.clone()) };
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
                 readers.spawn(validators::run(validator, parts.0, parts.1, parts.2, client.clone(), stop.clone()));
             }
@@ -160,14 +178,19 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         }
     }
 
-    let device =
-        |signals| device::Parts { intake: Arc::clone(&intake), signals, hub: Arc::clone(&hub), clock: Arc::clone(clock), stop: stop.clone() };
-    osdp::start(config, device, &mut readers).map_err(SetupError::from)?;
-    if let Some(controllers) = controllers::of(config, remotes.web_json_password.clone()) {
-        // Where no door decides nobody listens to signals.
-        let (signals, _) = mpsc::channel(1);
-        readers.spawn(web_json::start(controllers, None, device(signals), None).task);
+    let devices_parts = |stop: &watch::Receiver<bool>| device::Parts {
+        intake: Arc::clone(&intake),
+        signals: doors.signals.clone(),
+        hub: Arc::clone(&hub),
+        clock: Arc::clone(clock),
+        stop: stop.clone(),
+    };
+    let (observing, deciding) = asked::start(config, remotes.web_json_password.clone(), || devices_parts(&stop), || devices_parts(&rest_stop))?;
+    for one in observing {
+        readers.spawn(one.task);
     }
+    devices.extend(deciding);
+    doors.start(&around, broker.as_ref(), devices, &mut readers, &mut rest)?;
 
     let mut delivery = JoinSet::new();
     for courier in remotes.couriers {
@@ -204,7 +227,15 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     rest.spawn(keep::anchors(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), rest_stop.clone()));
     rest.spawn(follow::follow(Arc::clone(store), tap.clone(), rest_stop.clone()));
     let socket = config.state_dir.join(control::SOCKET);
-    let control = Control { store: Arc::clone(store), report: report_seen, ask, tap, clock: Arc::clone(clock), stop: rest_stop.clone() };
+    let control = Control {
+        store: Arc::clone(store),
+        report: report_seen,
+        ask,
+        tap: tap.clone(),
+        clock: Arc::clone(clock),
+        doors: Some(ByHand::new(&config.gates, router)),
+        stop: rest_stop.clone(),
+    };
     rest.spawn(async move {
         if let Err(error) = control::serve(&socket, control).await {
             tracing::error!(socket = %socket.display(), %error, "the control socket cannot be served; the command line cannot see this gateway");

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::delivery::{Call, Confirmed, Conversation, Courier, Effect, Host, Job, Ledger, NoAnswer, Step, Verdict, Work};
 use crate::domain::{
-    BootId, Charge, ClientId, Direction, Moment, Money, Pass, PassageState, Quality, Right, RightKind, Seq, WriteOff, WriteOffStatus,
+    AtDoor, BootId, Charge, ClientId, Direction, Moment, Money, Pass, PassageState, Quality, Right, RightKind, Seq, WriteOff, WriteOffStatus,
 };
 use crate::http::{Answer, DEFAULT_TIMEOUT, Request};
 use crate::journal::{Destination, Learned};
@@ -95,10 +95,36 @@ impl LimeCourier {
             item["medium"]["raw"] = json!(raw);
         }
         self.bounds(&mut item, occurred);
+        if let Some(door) = &pass.door {
+            self.at_door(&mut item, pass, door, occurred);
+        }
         if pass.test {
             item["test"] = json!(true);
         }
         Some(item)
+    }
+
+    /// What this box decided itself, and saw.
+    fn at_door(&self, item: &mut Value, pass: &Pass, door: &AtDoor, occurred: &Moment) {
+        let decision = &door.decision;
+        item["decision"] = json!({
+            "mode": decision.mode,
+            "outcome": if decision.admitted { "admitted" } else { "refused" },
+            "code": decision.code,
+            "snapshot_version": decision.snapshot_version,
+            "hold_id": door.hold_id(),
+        });
+        if let Some(right) = &decision.right_id {
+            item["claim"]["right_id"] = json!(right);
+        }
+        if let Some(amount) = decision.amount {
+            item["claim"]["amount"] = json!(amount);
+        }
+        // Later than the reading by boot time, so that a stepping clock does not show.
+        if let Some(at) = door.passage_at.filter(|at| at.boot == pass.stamp.boot) {
+            let later = i64::try_from(at.boot_ms.saturating_sub(pass.stamp.boot_ms)).unwrap_or(0);
+            item["passage"]["at"] = json!(self.time(occurred.at_ms.saturating_add(later)));
+        }
     }
 
     fn bounds(&self, item: &mut Value, occurred: &Moment) {

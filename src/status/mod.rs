@@ -8,6 +8,7 @@ pub mod mqtt;
 mod problem;
 mod problem_box;
 mod problem_destinations;
+mod problem_doors;
 mod problem_gates;
 mod problem_memory;
 mod snapshot;

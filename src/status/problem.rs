@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::problem_box;
 use super::problem_destinations;
+use super::problem_doors;
 use super::problem_gates;
 use super::problem_memory::Memory;
 use super::snapshot::Snapshot;
@@ -61,6 +62,22 @@ codes! {
     SILENT = "G-201";
     /// Many frames are damaged.
     BAD_FRAMES = "G-202";
+    /// A door does not open.
+    DOOR_SHUT = "D-101";
+    /// The outputs of a door are not known to be off.
+    DOOR_STUCK = "D-102";
+    /// A device of a door does not answer.
+    DOOR_AWAY = "D-103";
+    /// The gate is free: fire alarm or key.
+    DOOR_FREE = "D-104";
+    /// Somebody is at the housing.
+    DOOR_TAMPER = "D-105";
+    /// The gate's device reports trouble of its own.
+    DOOR_FAULT = "D-106";
+    /// Guests went through without being let in.
+    UNPERMITTED = "D-201";
+    /// A door decides without Lime.
+    DECIDES_ALONE = "D-202";
     /// The disk refuses to store passes.
     JOURNAL_FAILING = "J-101";
     /// Undelivered passes take most of the journal's budget.
@@ -230,6 +247,7 @@ impl Finding {
 /// Everything that can be found in a snapshot.
 pub(super) fn findings(now: &Snapshot, memory: &Memory) -> Vec<Finding> {
     let mut found = problem_gates::find(now, memory);
+    found.extend(problem_doors::find(now));
     found.extend(problem_box::find(now));
     found.extend(problem_destinations::find(now));
     found

@@ -38,6 +38,7 @@ super::words! {
     REVIVED: "Снова отправляется: {n}", "On their way again: {n}";
     DROPPED_NOW: "Снято с доставки: {n}. Причина записана.", "Given up: {n}. The reason is journalled.";
     REASON_NEEDED: "Нужна причина: --reason \"...\"", "A reason is needed: --reason \"...\"";
+    DOOR_OPENED: "{point}: открыто. Кто и почему, записано.", "{point}: opened. Who and why is journalled.";
     STARTED: "Шлюз работает: входов {gates}, журнал {state}", "The gateway runs: {gates} gates, journal in {state}";
 
     REMOTE: "{to}: спрошено {asked}, найдено {found}, не найдено {missing}, дважды {doubled}", "{to}: asked {asked}, found {found}, missing {missing}, doubled {doubled}";

@@ -31,6 +31,22 @@ super::words! {
     LOOKS_LIKE: "Те же байты читаются как {profile}: reader = \"{profile}\"", "The same bytes are valid as {profile}: reader = \"{profile}\"";
     CHECK_LINE: "Проверьте кабель, общий провод и скорость линии.", "Check the cable, the ground wire and the line speed.";
 
+    // Doors.
+    DOOR_SHUT: "вход {gate}: не открывается: {why}.", "gate {gate}: it does not open: {why}.";
+    DOOR_STUCK: "вход {gate}: неизвестно, выключен ли выход: {why}. Турникет может быть открыт.",
+        "gate {gate}: its outputs are not known to be off: {why}. It may be open.";
+    DOOR_AWAY: "вход {gate}: устройство двери не отвечает.", "gate {gate}: a device of the door does not answer.";
+    DOOR_FREE: "вход {gate}: проход свободен (пожар или ключ). Никто не списывается.", "gate {gate}: it is free (fire or key). Nobody is charged.";
+    DOOR_TAMPER: "вход {gate}: вскрыт корпус или турникет взламывают.", "gate {gate}: somebody is at the housing or forces the gate.";
+    DOOR_FAULT: "вход {gate}: турникет сообщает о неисправности ({code}).", "gate {gate}: the gate reports a fault ({code}).";
+    UNPERMITTED: "вход {gate}: {n} {n#проход|прохода|проходов} без разрешения.", "gate {gate}: {n} {n#passage|passages} without permission.";
+    DECIDES_ALONE: "вход {gate}: решает без Лайма уже {t}.", "gate {gate}: deciding without Lime for {t}.";
+    CHECK_DOOR: "Проверьте питание и линию модуля и турникета; пробное открытие: limegate door open.",
+        "Check power and line of the module and the gate; a trial: limegate door open.";
+    CHECK_OUTPUT: "Посмотрите, закрыт ли турникет; при необходимости отключите реле.", "See whether the gate is shut; switch the relay off if need be.";
+    CHECK_FREE: "Если тревоги нет, проверьте ключ и вход пожарной сигнализации.", "If there is no alarm, check the key and the fire alarm's contact.";
+    LOOK_AT_GATE: "Посмотрите на турникет.", "Look at the gate.";
+
     // Journal, clock, config.
     JOURNAL_FAILING: "Диск не принимает записи: {why}. Новые проходы не подтверждаются.", "The disk refuses to store: {why}. New passes are not acknowledged.";
     JOURNAL_FULL: "Журнал заполнен неотправленными проходами. Новые проходы не принимаются.", "The journal is full of undelivered passes. New passes are refused.";

@@ -1,0 +1,40 @@
+//! Readers that are asked and told, whether this box decides at their gates or not: OSDP lines, and controllers that come over HTTP.
+//!
+//! Never: a line that a door opens with ended before that door has taken its outputs off.
+
+use crate::config::Config;
+use crate::device::{Parts, Started, osdp, web_json};
+use crate::domain::Secret;
+
+use super::controllers;
+use super::remotes::SetupError;
+
+/// Starts all of them: those at whose gates nobody decides here, and those that doors are served by. `observing` ends with the readers, `deciding` after
+/// the doors.
+///
+/// # Errors
+/// When a reader's key cannot be read.
+pub(super) fn start(
+    config: &Config,
+    web_json_password: Option<Secret>,
+    observing: impl Fn() -> Parts,
+    deciding: impl Fn() -> Parts,
+) -> Result<(Vec<Started>, Vec<Started>), SetupError> {
+    let (mut observed, mut decided) = (Vec::new(), Vec::new());
+    for line in osdp::lines(config, |gate| (osdp::wiring(gate), gate.door.is_none()))? {
+        // A line with both serves its doors to their end.
+        if line.readers.iter().all(|reader| reader.grants) {
+            observed.push(osdp::start(line, observing()));
+        } else {
+            decided.push(osdp::start(line, deciding()));
+        }
+    }
+    if let Some(controllers) = controllers::of(config, web_json_password) {
+        if controllers.controllers.iter().any(|controller| controller.online) {
+            decided.push(web_json::start(controllers, None, deciding(), None));
+        } else {
+            observed.push(web_json::start(controllers, None, observing(), None));
+        }
+    }
+    Ok((observed, decided))
+}
