@@ -10,6 +10,7 @@ mod problem_box;
 mod problem_destinations;
 mod problem_gates;
 mod problem_memory;
+mod problem_modules;
 mod snapshot;
 
 pub use hub::Hub;

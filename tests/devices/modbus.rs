@@ -168,7 +168,8 @@ async fn a_module_that_was_away_is_switched_off_first_and_begins_with_a_baseline
     devices.tell("coil 1 0 1").await;
     devices.tell("counter 1 39 12").await;
     devices.tell("deaf 1 0").await;
-    eventually("the door is told", || bench.signals("n1").contains(&Signal::Link(true)) && bench.signals("n1").last() != Some(&Signal::Link(false))).await;
+    eventually("the door is told", || bench.signals("n1").contains(&Signal::Link(true)) && bench.signals("n1").last() != Some(&Signal::Link(false)))
+        .await;
     bench.up("io1").await;
     assert_eq!(writes(&devices, 1, 0).get(written), Some(&false));
     let asked = bench.module("io1").asked;

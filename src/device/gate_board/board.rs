@@ -314,8 +314,7 @@ mod tests {
     }
 
     fn board() -> Board {
-        let wiring =
-            Wiring { gate: GateId::from("n1"), direction: Direction::In, open: Some(0), passage: Some(Contact::Counter(0)), free: None };
+        let wiring = Wiring { gate: GateId::from("n1"), direction: Direction::In, open: Some(0), passage: Some(Contact::Counter(0)), free: None };
         Board::new(1, &[wiring])
     }
 
