@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod demo;
+mod devices;
 mod gateway;
 mod mosquitto;
+mod neighbours;
 mod outages;
 mod presence;
 mod tls;
