@@ -75,8 +75,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let map = ModuleMap::builtin("wb-mr6c").unwrap();
-        let wiring =
-            Wiring { gate: GateId::from("n1"), direction: Direction::In, open: Some(0), passage: Some(Contact::Counter(1)), free: None };
+        let wiring = Wiring { gate: GateId::from("n1"), direction: Direction::In, open: Some(0), passage: Some(Contact::Counter(1)), free: None };
         Self {
             station: Station::new(1, &map, &[wiring]),
             now: 1_000,
