@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use limegate::codec::modbus::{Exchange, Request};
+use limegate::codec::modbus::{Answer, Exchange, Request};
 
 fuzz_target!(|input: &[u8]| {
     let [function, address, first, count, cut, bytes @ ..] = input else { return };
@@ -21,4 +21,7 @@ fuzz_target!(|input: &[u8]| {
     let mut exchange = Exchange::new(*address, request);
     let pieces = bytes.chunks(usize::from(cut % 32) + 1).find_map(|piece| exchange.push(piece));
     assert_eq!(whole, pieces);
+    if let Some(Ok(Answer::Bits(bits))) = &whole {
+        assert_eq!(bits.len(), usize::from(count.max(1)), "as many as were asked for");
+    }
 });
