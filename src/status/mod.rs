@@ -11,6 +11,7 @@ mod problem_destinations;
 mod problem_doors;
 mod problem_gates;
 mod problem_memory;
+mod problem_modules;
 mod snapshot;
 
 pub use hub::Hub;

@@ -81,6 +81,17 @@ pub fn health(report: &Report) -> Value {
             (id.clone(), value)
         })
         .collect();
+    let modules: Map<String, Value> = now
+        .modules
+        .iter()
+        .map(|(id, module)| {
+            let value = json!({
+                "kind": module.kind, "link": module.link, "stuck": module.stuck, "last_answer_s": age(module.last_answer_boot_ms),
+                "asked": module.asked, "unanswered": module.unanswered, "damaged": module.damaged,
+            });
+            (id.clone(), value)
+        })
+        .collect();
     let destinations: Map<String, Value> = now
         .destinations
         .iter()
@@ -94,7 +105,7 @@ pub fn health(report: &Report) -> Value {
         })
         .collect();
     let problems: Vec<Value> = shown(report)
-        .map(|one| json!({ "code": one.code, "severity": one.severity, "gate": one.gate, "destination": one.destination, "since": one.since }))
+        .map(|one| json!({ "code": one.code, "severity": one.severity, "gate": one.gate, "destination": one.destination, "module": one.module, "since": one.since }))
         .collect();
     json!({
         "v": 1,
@@ -105,6 +116,7 @@ pub fn health(report: &Report) -> Value {
         "problems": problems,
         "passes": now.passes,
         "gates": gates,
+        "modules": modules,
         "destinations": destinations,
         "journal": {
             "bytes": now.journal.bytes, "budget_bytes": now.journal.budget_bytes, "segments": now.journal.segments, "last_seq": now.journal.last_seq,
@@ -124,6 +136,7 @@ fn shown(report: &Report) -> impl Iterator<Item = &Problem> {
 struct Essence {
     problems: Vec<String>,
     gates: Vec<(Link, bool)>,
+    modules: Vec<Link>,
     destinations: Vec<(Link, Option<String>, u64, bool)>,
     failing: bool,
     synced: bool,
@@ -135,6 +148,7 @@ impl Essence {
         Self {
             problems: shown(report).map(Problem::key).collect(),
             gates: now.gates.values().map(|gate| (gate.link, gate.error.is_some())).collect(),
+            modules: now.modules.values().map(|module| module.link).collect(),
             destinations: now.destinations.values().map(|to| (to.link, to.error.clone(), to.refused, to.doubtful > 0)).collect(),
             failing: now.journal.failing.is_some(),
             synced: now.clock.synced,
@@ -226,6 +240,7 @@ mod tests {
             severity,
             gate: Some("n1".to_owned()),
             destination: None,
+            module: None,
             since: None,
             visible_after: None,
             depends_on: Vec::new(),

@@ -12,6 +12,7 @@ use super::problem_destinations;
 use super::problem_doors;
 use super::problem_gates;
 use super::problem_memory::Memory;
+use super::problem_modules;
 use super::snapshot::Snapshot;
 use crate::words::{Language, Phrase};
 
@@ -78,6 +79,14 @@ codes! {
     UNPERMITTED = "D-201";
     /// A door decides without Lime.
     DECIDES_ALONE = "D-202";
+    /// An I/O module or gate board does not answer.
+    MODULE_DOWN = "M-101";
+    /// An output does not go off.
+    OUTPUT_STUCK = "M-102";
+    /// A module has not what its map says.
+    MODULE_REFUSES = "M-103";
+    /// A module does not take a setting that makes it safe.
+    SETTING_REFUSED = "M-104";
     /// The disk refuses to store passes.
     JOURNAL_FAILING = "J-101";
     /// Undelivered passes take most of the journal's budget.
@@ -173,6 +182,9 @@ pub struct Problem {
     pub gate: Option<String>,
     /// The destination it is about: `lime`, `crm`, `mqtt`.
     pub destination: Option<String>,
+    /// The I/O module or gate board it is about.
+    #[serde(default)]
+    pub module: Option<String>,
     /// Since when, RFC 3339 in the venue's zone; `None` where the clock cannot say.
     pub since: Option<String>,
     /// From when on it is shown: what passes by itself is not.
@@ -193,7 +205,7 @@ impl Problem {
     /// `code` or `code:subject`, as `depends_on` names it.
     #[must_use]
     pub fn key(&self) -> String {
-        match self.gate.as_ref().or(self.destination.as_ref()) {
+        match self.gate.as_ref().or(self.destination.as_ref()).or(self.module.as_ref()) {
             Some(subject) => format!("{}:{subject}", self.code),
             None => self.code.clone(),
         }
@@ -204,6 +216,7 @@ impl Problem {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
     Gate(String),
+    Module(String),
     Box,
     Destination(String),
 }
@@ -248,6 +261,7 @@ impl Finding {
 pub(super) fn findings(now: &Snapshot, memory: &Memory) -> Vec<Finding> {
     let mut found = problem_gates::find(now, memory);
     found.extend(problem_doors::find(now));
+    found.extend(problem_modules::find(now));
     found.extend(problem_box::find(now));
     found.extend(problem_destinations::find(now));
     found
@@ -266,16 +280,18 @@ fn problem(one: &Finding, present: &[(Code, Subject)], now: &Snapshot, memory: &
     let since = one.since_boot_ms.unwrap_or_else(|| memory.first_seen(one.code, &one.subject).unwrap_or(now.boot_ms)).min(now.boot_ms);
     let visible_after = since.saturating_add(one.grace_ms);
     let depends_on: Vec<String> = one.causes.iter().filter(|cause| present.contains(cause)).map(|(code, subject)| key(*code, subject)).collect();
-    let (gate, destination) = match &one.subject {
-        Subject::Gate(id) => (Some(id.clone()), None),
-        Subject::Destination(name) => (None, Some(name.clone())),
-        Subject::Box => (None, None),
+    let (gate, destination, module) = match &one.subject {
+        Subject::Gate(id) => (Some(id.clone()), None, None),
+        Subject::Destination(name) => (None, Some(name.clone()), None),
+        Subject::Module(id) => (None, None, Some(id.clone())),
+        Subject::Box => (None, None, None),
     };
     Problem {
         code: one.code.as_str().to_owned(),
         severity: one.severity,
         gate,
         destination,
+        module,
         since: wall_text(now, since),
         visible_after: wall_text(now, visible_after),
         visible: depends_on.is_empty() && visible_after <= now.boot_ms,
@@ -288,7 +304,7 @@ fn problem(one: &Finding, present: &[(Code, Subject)], now: &Snapshot, memory: &
 
 fn key(code: Code, subject: &Subject) -> String {
     match subject {
-        Subject::Gate(name) | Subject::Destination(name) => format!("{}:{name}", code.as_str()),
+        Subject::Gate(name) | Subject::Destination(name) | Subject::Module(name) => format!("{}:{name}", code.as_str()),
         Subject::Box => code.as_str().to_owned(),
     }
 }

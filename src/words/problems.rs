@@ -48,6 +48,17 @@ super::words! {
     LOOK_AT_GATE: "Посмотрите на турникет.", "Look at the gate.";
 
     // Journal, clock, config.
+    MODULE_DOWN: "Модуль {module} ({port}) не отвечает: {why}. Его турникеты не открываются и проходы не считаются.",
+        "Module {module} ({port}) does not answer: {why}. Its gates do not open and its passages are not counted.";
+    CHECK_MODULE: "Проверьте питание модуля, линию RS-485 (A, B, общий провод), адрес и настройки линии.", "Check the module's power, the RS-485 line (A, B, common), its address and the line settings.";
+    OUTPUT_STUCK: "Модуль {module}: выход {outputs} не выключается. Турникет может стоять открытым.", "Module {module}: output {outputs} does not go off. The gate may stand open.";
+    CHECK_OUTPUT: "Подойдите к турникету. Снимите питание с модуля и проверьте реле; кто ещё управляет этим выходом?",
+        "Go to the gate. Take the power off the module and look at the relay; who else drives this output?";
+    MODULE_REFUSES: "Модуль {module} не принимает то, что есть в его карте {kind}: {what}.", "Module {module} refuses what its map {kind} says it has: {what}.";
+    CHECK_MAP: "Проверьте kind этого модуля и версию его прошивки.", "Check this module's kind and its firmware.";
+    SETTING_REFUSED: "Модуль {module} не принимает настройки, регистры {registers}: сам он выход не выключит, если устройство пропадёт, или вход может включить реле.",
+        "Module {module} does not take settings, registers {registers}: it will not end a pulse by itself when this box is gone, or an input may switch a relay.";
+    CHECK_FIRMWARE: "Обновите прошивку модуля или задайте эти регистры его программой настройки.", "Update the module's firmware, or set these registers with its own set-up program.";
     JOURNAL_FAILING: "Диск не принимает записи: {why}. Новые проходы не подтверждаются.", "The disk refuses to store: {why}. New passes are not acknowledged.";
     JOURNAL_FULL: "Журнал заполнен неотправленными проходами. Новые проходы не принимаются.", "The journal is full of undelivered passes. New passes are refused.";
     JOURNAL_FILLING: "Неотправленные проходы занимают {percent} % места журнала.", "Undelivered passes take {percent} % of the journal's room.";

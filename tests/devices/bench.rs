@@ -29,7 +29,7 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 /// A Python script that plays devices on a pty: it says what happens to them in lines of JSON, and takes commands.
 pub struct Devices {
     child: Child,
-    stdin: ChildStdin,
+    stdin: Mutex<ChildStdin>,
     said: Arc<Mutex<Vec<Value>>>,
     port: PathBuf,
 }
@@ -56,7 +56,7 @@ impl Devices {
         });
         eventually("the devices are there", || !said.lock().unwrap().is_empty()).await;
         let port = said.lock().unwrap()[0]["port"].as_str().unwrap().into();
-        Self { child, stdin, said, port }
+        Self { child, stdin: Mutex::new(stdin), said, port }
     }
 
     pub fn port(&self) -> &Path {
@@ -64,13 +64,19 @@ impl Devices {
     }
 
     /// Gives a command and waits until it is carried out.
-    pub async fn tell(&mut self, command: &str) {
+    pub async fn tell(&self, command: &str) {
         let before = self.count(|one| one["done"] == command);
-        writeln!(self.stdin, "{command}").unwrap();
+        writeln!(self.stdin.lock().unwrap(), "{command}").unwrap();
         eventually(command, || self.count(|one| one["done"] == command) > before).await;
     }
 
-    /// Everything said so far.
+    /// Waits until everything that was said before is heard here.
+    pub async fn heard(&self) -> &Self {
+        self.tell("mark 1").await;
+        self
+    }
+
+    /// Everything heard so far.
     pub fn said(&self) -> Vec<Value> {
         self.said.lock().unwrap().clone()
     }
@@ -147,6 +153,12 @@ impl Bench {
 
     pub async fn open(&self, gate: &str, pulse_ms: u32) -> Result<(), NotOpened> {
         self.actuator(gate).open(self.order(pulse_ms)).await
+    }
+
+    /// Waits until the points of a module were read once more.
+    pub async fn read(&self, id: &str) {
+        let asked = self.module(id).asked;
+        eventually("it was read", || self.module(id).asked > asked + 8).await;
     }
 
     /// What was told of a gate.

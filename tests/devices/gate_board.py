@@ -12,6 +12,7 @@ The pty's path is the first line on stdout. Each command is a line of JSON there
     lazy 0|1                orders are not carried out
     noise 0|1               bytes stand before each status
     restart                 it was without power: counters at zero
+    mark N                  nothing; its echo is a mark among what is said
 """
 
 import json

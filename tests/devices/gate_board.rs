@@ -29,22 +29,22 @@ async fn a_gate_is_closed_at_the_start_opened_once_for_an_order_and_closed_at_th
     let devices = Devices::start("gate_board.py").await;
     let bench = driver(&devices, Duration::from_secs(5));
     bench.up("gb").await;
-    assert_eq!(commands(&devices), [(CLOSE, 0)]);
+    assert_eq!(commands(devices.heard().await), [(CLOSE, 0)]);
     let order = bench.order(500);
     assert_eq!(bench.actuator("n1").open(order.clone()).await, Ok(()));
     assert_eq!(bench.actuator("n1").open(order).await, Ok(()), "the same order opens nothing again");
     assert_eq!(bench.open("n2", 500).await, Ok(()));
     assert_eq!(bench.actuator("n2").close().await, Ok(()));
-    assert_eq!(commands(&devices), [(CLOSE, 0), (0x80, 1), (0x82, 1), (CLOSE, 0)]);
+    assert_eq!(commands(devices.heard().await), [(CLOSE, 0), (0x80, 1), (0x82, 1), (CLOSE, 0)]);
     bench.stop().await;
-    assert_eq!(commands(&devices).last(), Some(&(CLOSE, 0)));
-    assert_eq!(commands(&devices).len(), 5);
-    assert_eq!(devices.count(|one| one["bad"].is_string()), 0);
+    assert_eq!(commands(devices.heard().await).last(), Some(&(CLOSE, 0)));
+    assert_eq!(commands(devices.heard().await).len(), 5);
+    assert_eq!(devices.heard().await.count(|one| one["bad"].is_string()), 0);
 }
 
 #[tokio::test]
 async fn guests_are_counted_by_side_faults_and_alarms_are_told_and_noise_costs_nothing() {
-    let mut devices = Devices::start("gate_board.py").await;
+    let devices = Devices::start("gate_board.py").await;
     devices.tell("noise 1").await;
     devices.tell("pass left 16777214").await;
     let bench = driver(&devices, Duration::from_secs(5));
@@ -69,13 +69,13 @@ async fn guests_are_counted_by_side_faults_and_alarms_are_told_and_noise_costs_n
 
 #[tokio::test]
 async fn a_board_that_does_not_do_as_ordered_is_not_ordered_twice_and_a_silent_one_is_said() {
-    let mut devices = Devices::start("gate_board.py").await;
+    let devices = Devices::start("gate_board.py").await;
     let bench = driver(&devices, Duration::from_millis(600));
     bench.up("gb").await;
     devices.tell("lazy 1").await;
     let outcome = bench.open("n1", 500).await;
     assert!(matches!(outcome, Err(NotOpened::Unknown(_))), "{outcome:?}");
-    assert_eq!(commands(&devices), [(CLOSE, 0), (0x80, 1)]);
+    assert_eq!(commands(devices.heard().await), [(CLOSE, 0), (0x80, 1)]);
     devices.tell("lazy 0").await;
     devices.tell("deaf 1").await;
     bench.down("gb").await;
@@ -84,7 +84,7 @@ async fn a_board_that_does_not_do_as_ordered_is_not_ordered_twice_and_a_silent_o
     devices.tell("restart").await;
     devices.tell("deaf 0").await;
     bench.up("gb").await;
-    assert_eq!(commands(&devices).last(), Some(&(CLOSE, 0)), "closed before anything else");
+    assert_eq!(commands(devices.heard().await).last(), Some(&(CLOSE, 0)), "closed before anything else");
     devices.tell("pass left 2").await;
     eventually("guests are counted from a new baseline", || bench.passed("n1") == 2).await;
     bench.stop().await;

@@ -46,12 +46,12 @@ async fn an_order_switches_the_output_on_and_the_driver_switches_it_off() {
     let devices = Devices::start("modbus_server.py").await;
     let bench = driver(&devices, PATIENT);
     bench.up("io1").await;
-    assert_eq!(writes(&devices, 1, 0), [false], "off at the start");
+    assert_eq!(writes(devices.heard().await, 1, 0), [false], "off at the start");
 
     let order = bench.order(300);
     let actuator = bench.actuator("n1");
     assert_eq!(actuator.open(order.clone()).await, Ok(()));
-    assert_eq!(writes(&devices, 1, 0)[..2], [false, true]);
+    assert_eq!(writes(devices.heard().await, 1, 0)[..2], [false, true]);
     // Nobody waits any more, and it goes off all the same.
     drop(actuator);
     eventually("it is off again", || writes(&devices, 1, 0) == [false, true, false]).await;
@@ -61,8 +61,8 @@ async fn an_order_switches_the_output_on_and_the_driver_switches_it_off() {
     assert_eq!(bench.open("n1", 100).await, Ok(()), "and the next one does");
     eventually("it is off again", || writes(&devices, 1, 0) == [false, true, false, true, false]).await;
     bench.stop().await;
-    assert_eq!(writes(&devices, 1, 0), [false, true, false, true, false, false], "off at the end");
-    assert_eq!(devices.count(|one| one["coil"].as_u64().is_some_and(|coil| coil != 0)), 0, "other outputs are nobody's business");
+    assert_eq!(writes(devices.heard().await, 1, 0), [false, true, false, true, false, false], "off at the end");
+    assert_eq!(devices.heard().await.count(|one| one["coil"].as_u64().is_some_and(|coil| coil != 0)), 0, "other outputs are nobody's business");
 }
 
 #[tokio::test]
@@ -72,12 +72,12 @@ async fn a_stop_in_the_middle_of_a_pulse_ends_it() {
     bench.up("io1").await;
     assert_eq!(bench.open("n1", 600_000).await, Ok(()));
     bench.stop().await;
-    assert_eq!(writes(&devices, 1, 0), [false, true, false]);
+    assert_eq!(writes(devices.heard().await, 1, 0), [false, true, false]);
 }
 
 #[tokio::test]
 async fn after_a_kill_in_the_middle_of_a_pulse_the_first_word_of_the_next_start_is_off() {
-    let mut devices = Devices::start("modbus_server.py").await;
+    let devices = Devices::start("modbus_server.py").await;
     let bench = driver(&devices, PATIENT);
     bench.up("io1").await;
     assert_eq!(bench.open("n1", 600_000).await, Ok(()));
@@ -85,11 +85,12 @@ async fn after_a_kill_in_the_middle_of_a_pulse_the_first_word_of_the_next_start_
     devices.tell("mark 1").await;
     let bench = driver(&devices, PATIENT);
     bench.up("io1").await;
-    let said = devices.said();
+    let said = devices.heard().await.said();
     let mark = said.iter().position(|one| one["done"] == "mark 1").unwrap();
-    let first = said[mark..].iter().find(|one| one["asked"].is_number()).unwrap();
-    assert_eq!(first, &json!({ "unit": 1, "asked": 5 }), "nothing is asked before");
-    assert_eq!(writes(&devices, 1, 0), [false, true, false]);
+    // One question of the killed driver may have been on the line yet.
+    let asked: Vec<&Value> = said[mark..].iter().map(|one| &one["asked"]).filter(|asked| asked.is_number()).take(2).collect();
+    assert!(asked.contains(&&json!(5)), "nothing is asked before: {asked:?}");
+    assert_eq!(writes(devices.heard().await, 1, 0), [false, true, false]);
     bench.stop().await;
 }
 
@@ -102,30 +103,28 @@ async fn the_module_is_told_to_be_safe_by_itself_once() {
         devices.said().iter().filter_map(|one| Some((one["register"].as_u64()?, one["value"].as_u64()?))).collect()
     };
     // Safe after two seconds of silence, K1 goes to its safe state then, inputs 0 and 3 switch no relay. What reads so already is not written.
-    assert_eq!(set(&devices), [(8, 2), (938, 1), (16, 3), (11, 3)]);
+    assert_eq!(set(devices.heard().await), [(8, 2), (938, 1), (16, 3), (11, 3)]);
     bench.stop().await;
     let bench = driver(&devices, PATIENT);
     bench.up("io1").await;
-    assert_eq!(set(&devices).len(), 4, "nothing is written a second time");
+    assert_eq!(set(devices.heard().await).len(), 4, "nothing is written a second time");
     assert_eq!(bench.module("io1").settings_refused, Vec::<u16>::new());
     bench.stop().await;
 }
 
 #[tokio::test]
 async fn passages_are_differences_of_the_counter_and_wrap_and_survive_no_restart_of_the_module() {
-    let mut devices = Devices::start("modbus_server.py").await;
+    let devices = Devices::start("modbus_server.py").await;
     devices.tell("counter 1 39 65534").await;
     let bench = driver(&devices, PATIENT);
     bench.up("io1").await;
-    let asked = bench.module("io1").asked;
-    eventually("the baseline was read", || bench.module("io1").asked > asked + 8).await;
+    bench.read("io1").await;
     devices.tell("counter 1 39 65535").await;
     eventually("one guest", || bench.passed("n1") == 1).await;
     devices.tell("counter 1 39 2").await;
     eventually("three more", || bench.passed("n1") == 4).await;
     devices.tell("restart 1").await;
-    let asked = bench.module("io1").asked;
-    eventually("the counter was read at nought", || bench.module("io1").asked > asked + 8).await;
+    bench.read("io1").await;
     devices.tell("counter 1 39 1").await;
     eventually("one more", || bench.passed("n1") == 5).await;
     bench.stop().await;
@@ -133,7 +132,7 @@ async fn passages_are_differences_of_the_counter_and_wrap_and_survive_no_restart
 
 #[tokio::test]
 async fn a_contact_counts_its_edges_and_the_fire_input_is_told() {
-    let mut devices = Devices::start("modbus_server.py").await;
+    let devices = Devices::start("modbus_server.py").await;
     let wirings = vec![wiring("n1", Some(0), Some(Contact::Input(1)), Some(3))];
     let bench = driver_of(&devices, ModuleMap::builtin("wb-mr6c").unwrap(), wirings, PATIENT);
     bench.up("io1").await;
@@ -143,8 +142,7 @@ async fn a_contact_counts_its_edges_and_the_fire_input_is_told() {
         eventually("a guest is seen", || bench.passed("n1") == guests).await;
         devices.tell("input 1 0 0").await;
         // Off for longer than a contact bounces.
-        let asked = bench.module("io1").asked;
-        eventually("it was read as off", || bench.module("io1").asked > asked + 8).await;
+        bench.read("io1").await;
     }
     devices.tell("input 1 2 1").await;
     eventually("free is told", || bench.signals("n1").contains(&Signal::Free(true))).await;
@@ -154,7 +152,7 @@ async fn a_contact_counts_its_edges_and_the_fire_input_is_told() {
 
 #[tokio::test]
 async fn a_module_that_was_away_is_switched_off_first_and_begins_with_a_baseline() {
-    let mut devices = Devices::start("modbus_server.py").await;
+    let devices = Devices::start("modbus_server.py").await;
     devices.tell("counter 1 39 7").await;
     let bench = driver(&devices, IMPATIENT);
     bench.up("io1").await;
@@ -163,7 +161,7 @@ async fn a_module_that_was_away_is_switched_off_first_and_begins_with_a_baseline
     assert!(bench.module("io1").unanswered >= 3);
     eventually("the door is told", || bench.signals("n1").last() == Some(&Signal::Link(false))).await;
     assert!(matches!(bench.open("n1", 100).await, Err(NotOpened::NotSent(_))));
-    let written = writes(&devices, 1, 0).len();
+    let written = writes(devices.heard().await, 1, 0).len();
     // While it was away somebody switched it on, and guests passed.
     devices.tell("coil 1 0 1").await;
     devices.tell("counter 1 39 12").await;
@@ -171,9 +169,8 @@ async fn a_module_that_was_away_is_switched_off_first_and_begins_with_a_baseline
     eventually("the door is told", || bench.signals("n1").contains(&Signal::Link(true)) && bench.signals("n1").last() != Some(&Signal::Link(false)))
         .await;
     bench.up("io1").await;
-    assert_eq!(writes(&devices, 1, 0).get(written), Some(&false));
-    let asked = bench.module("io1").asked;
-    eventually("the baseline was read", || bench.module("io1").asked > asked + 8).await;
+    assert_eq!(writes(devices.heard().await, 1, 0).get(written), Some(&false));
+    bench.read("io1").await;
     devices.tell("counter 1 39 13").await;
     eventually("one guest", || bench.passed("n1") == 1).await;
     bench.stop().await;
@@ -181,7 +178,7 @@ async fn a_module_that_was_away_is_switched_off_first_and_begins_with_a_baseline
 
 #[tokio::test]
 async fn an_order_whose_answer_is_lost_is_unknown_and_the_output_goes_off_when_the_module_is_back() {
-    let mut devices = Devices::start("modbus_server.py").await;
+    let devices = Devices::start("modbus_server.py").await;
     let bench = driver(&devices, IMPATIENT);
     bench.up("io1").await;
     let actuator = bench.actuator("n1");
@@ -191,7 +188,7 @@ async fn an_order_whose_answer_is_lost_is_unknown_and_the_output_goes_off_when_t
     assert!(matches!(outcome, Err(NotOpened::Unknown(_) | NotOpened::NotSent(_))), "{outcome:?}");
     devices.tell("mute 1 0").await;
     bench.up("io1").await;
-    assert_eq!(writes(&devices, 1, 0).last(), Some(&false));
+    assert_eq!(writes(devices.heard().await, 1, 0).last(), Some(&false));
     eventually("orders are carried out again", || bench.signals("n1").last() == Some(&Signal::Free(false))).await;
     assert_eq!(bench.open("n1", 100).await, Ok(()));
     bench.stop().await;
@@ -199,7 +196,7 @@ async fn an_order_whose_answer_is_lost_is_unknown_and_the_output_goes_off_when_t
 
 #[tokio::test]
 async fn two_modules_share_a_line_and_the_silence_of_one_keeps_no_gate_of_the_other_open() {
-    let mut devices = Devices::start("modbus_server.py").await;
+    let devices = Devices::start("modbus_server.py").await;
     let line = line(&devices);
     let map = ModuleMap::builtin("wb-mr6c").unwrap();
     let modules = vec![
@@ -216,6 +213,7 @@ async fn two_modules_share_a_line_and_the_silence_of_one_keeps_no_gate_of_the_ot
     bench.down("io1").await;
     assert_eq!(bench.open("n2", 200).await, Ok(()));
     eventually("it is off again", || writes(&devices, 2, 5) == [false, true, false, true, false]).await;
+    bench.read("io2").await;
     devices.tell("counter 2 37 3").await;
     eventually("and its guests are counted", || bench.passed("n2") == 3).await;
     assert_eq!(bench.passed("n1"), 0);
@@ -224,11 +222,12 @@ async fn two_modules_share_a_line_and_the_silence_of_one_keeps_no_gate_of_the_ot
 
 #[tokio::test]
 async fn noise_before_answers_costs_nothing_and_damaged_answers_are_no_answers() {
-    let mut devices = Devices::start("modbus_server.py").await;
+    let devices = Devices::start("modbus_server.py").await;
     devices.tell("noise 1 1").await;
     let bench = driver(&devices, PATIENT);
     bench.up("io1").await;
     assert_eq!(bench.open("n1", 100).await, Ok(()));
+    bench.read("io1").await;
     devices.tell("counter 1 39 2").await;
     eventually("guests are counted", || bench.passed("n1") == 2).await;
     assert_eq!(bench.module("io1").damaged, 0);
@@ -246,15 +245,16 @@ async fn noise_before_answers_costs_nothing_and_damaged_answers_are_no_answers()
 
 #[tokio::test]
 async fn an_output_that_does_not_go_off_is_said_tried_again_and_takes_no_orders() {
-    let mut devices = Devices::start("modbus_server.py").await;
+    let devices = Devices::start("modbus_server.py").await;
     devices.tell("weld 1 0").await;
     let bench = driver(&devices, PATIENT);
     eventually("it is said", || bench.module("io1").stuck == ["K1"]).await;
     bench.up("io1").await;
     let outcome = bench.open("n1", 100).await;
     assert!(matches!(outcome, Err(NotOpened::Refused(_))), "{outcome:?}");
-    let tried = writes(&devices, 1, 0);
+    let tried = writes(devices.heard().await, 1, 0);
     assert!(tried.len() >= 3 && !tried.contains(&true), "{tried:?}");
+    bench.read("io1").await;
     devices.tell("counter 1 39 2").await;
     eventually("its guests are counted all the same", || bench.passed("n1") == 2).await;
     devices.tell("unweld 1 0").await;
@@ -265,7 +265,7 @@ async fn an_output_that_does_not_go_off_is_said_tried_again_and_takes_no_orders(
 
 #[tokio::test]
 async fn an_output_that_somebody_else_switches_on_is_switched_off() {
-    let mut devices = Devices::start("modbus_server.py").await;
+    let devices = Devices::start("modbus_server.py").await;
     let bench = driver(&devices, PATIENT);
     bench.up("io1").await;
     devices.tell("coil 1 0 1").await;
@@ -308,10 +308,10 @@ async fn an_expired_order_is_not_sent_and_one_that_is_taken_back_ends_its_pulse(
     let mut late = bench.order(100);
     late.expires_boot_ms = 0;
     assert_eq!(bench.actuator("n1").open(late).await, Err(NotOpened::Expired));
-    assert_eq!(writes(&devices, 1, 0), [false]);
+    assert_eq!(writes(devices.heard().await, 1, 0), [false]);
     assert_eq!(bench.open("n1", 600_000).await, Ok(()));
     assert_eq!(bench.actuator("n1").close().await, Ok(()));
-    assert_eq!(writes(&devices, 1, 0), [false, true, false]);
+    assert_eq!(writes(devices.heard().await, 1, 0), [false, true, false]);
     bench.stop().await;
 }
 
@@ -332,7 +332,7 @@ async fn a_port_that_goes_and_comes_is_opened_again() {
     bench.down("io1").await;
     std::os::unix::fs::symlink(&real, &by_id).unwrap();
     bench.up("io1").await;
-    assert_eq!(writes(&devices, 1, 0), [false, false]);
+    assert_eq!(writes(devices.heard().await, 1, 0), [false, false]);
     assert_eq!(bench.open("n1", 100).await, Ok(()));
     bench.stop().await;
 }
