@@ -102,6 +102,7 @@ fn job(number: u64, medium: Medium) -> Job {
         stamp,
         device_ms: None,
         test: false,
+        door: None,
     };
     let order = pass.medium.order_key();
     Job { seq: number, key: pass.id, order, work: Work::WriteOff { pass, occurred: Moment::exact(WALL_MS) }, doubt: None, attempts: 0 }

@@ -106,7 +106,7 @@ fn gate(gate: &super::Gate) -> Value {
 }
 
 fn module(module: &super::Module) -> Value {
-    let mut table = json!({ "id": module.id.as_str(), "title": module.title, "kind": module.kind_name() });
+    let mut table = json!({ "id": module.id, "title": module.title, "kind": module.kind_name() });
     if let Some((line, address)) = module.kind.on_line() {
         let parity = match line.settings.parity {
             Parity::None => "none",

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use crate::codec::{Line, ModuleMap};
-use crate::domain::ModuleId;
 
 /// An I/O module or gate board.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// Names the module.
-    pub id: ModuleId,
+    pub id: String,
     /// For people; default the id.
     pub title: String,
     /// What it is and how it is reached.

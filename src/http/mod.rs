@@ -15,8 +15,8 @@ pub use endpoint::Endpoint;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use tokio::sync::mpsc;
 
 /// A request, without host and authorisation: those belong to the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -168,13 +168,14 @@ super::words! {
     NO_EVIDENCE: "списание по проходу, а где виден проход, не сказано", "charged on the passage, but nothing says where the passage is seen";
     NO_EVIDENCE_HELP: "добавьте passage = { module = \"io1\", counter = 0 } или напишите write_off = \"open\"",
         "add passage = { module = \"io1\", counter = 0 }, or write write_off = \"open\"";
+    SAME_MODULE: "два модуля называются `{id}`", "two modules are called `{id}`";
     SAME_OUTPUT: "входы `{first}` и `{second}` открывают один выход, а настройки дверей разные", "gates `{first}` and `{second}` open one output with different doors";
     SAME_OUTPUT_HELP: "у считывателей одной двери таблица door должна быть одинаковой", "readers of one door need the same door table";
+
     // C-040 to C-044: modules.
-    SAME_MODULE_ID: "два модуля называются `{id}`", "two modules are called `{id}`";
     PORT_OF_READER: "порт модуля `{module}` занят считывателем входа `{gate}`", "the port of module `{module}` is used by the reader of gate `{gate}`";
-    UNKNOWN_MODULE_KIND: "неизвестный вид модуля `{kind}`", "unknown kind of module `{kind}`";
-    KNOWN_MODULE_KINDS: "есть такие: {kinds}; или путь к своей карте модуля", "there are: {kinds}; or the path of a module map of your own";
+    UNKNOWN_KIND: "неизвестный вид модуля `{kind}`", "unknown kind of module `{kind}`";
+    KNOWN_KINDS: "есть такие: {kinds}; или путь к своей карте модуля", "there are: {kinds}; or the path of a module map of your own";
     BAD_MAP: "карта модуля {path} не годится: {why}", "the module map {path} is of no use: {why}";
     SAME_ADDRESS: "модули `{first}` и `{second}` на одной линии имеют один адрес {address}", "modules `{first}` and `{second}` on one line have the same address {address}";
     LINE_DIFFERS: "модули `{first}` и `{second}` на одной линии, а настройки линии разные: {first_line} и {second_line}",
@@ -183,6 +184,11 @@ super::words! {
         "all modules of a line need the same baud, parity, stop_bits and rs485; set the modules themselves to them, too";
     TWO_PROTOCOLS: "модули `{first}` и `{second}` говорят по разным протоколам и не могут делить линию",
         "modules `{first}` and `{second}` speak different protocols and cannot share a line";
+    NO_SUCH_OUTPUT: "у модуля `{module}` нет выхода {number}", "module `{module}` has no output {number}";
+    NO_SUCH_INPUT: "у модуля `{module}` нет входа {number}", "module `{module}` has no input {number}";
+    NO_SUCH_COUNTER: "у модуля `{module}` нет счётчика {number}", "module `{module}` has no counter {number}";
+    HAS_POINTS: "есть такие: {points}", "there are: {points}";
+    HAS_NONE: "у него их нет", "it has none";
     EXPERIMENTAL: "{kind}: протокол известен из одного источника и на оборудовании не проверен", "{kind}: the protocol is known from a single source and not tried on hardware";
     EXPERIMENTAL_HELP: "проверьте открытие и счёт проходов на месте, прежде чем пускать гостей", "try opening and counting on site before guests come";
 

@@ -98,7 +98,11 @@ impl Lime {
         let header = json!({"version": name, "base": base.map(|base| &base.name), "generated_at": time(wall_ms), "max_age_s": told.max_age_s,
             "offline_policy": told.offline_policy, "tariffs": self.service_points.iter().map(|point| (point.id.clone(),
                 json!({"id": format!("t-{}", point.price / 100), "price": point.price, "currency": super::CURRENCY}))).collect::<Map<_, _>>()});
-        if base.is_some() { told.deltas += 1 } else { told.whole += 1 }
+        if base.is_some() {
+            told.deltas += 1
+        } else {
+            told.whole += 1
+        }
         let mut text = format!("{header}\n{}", body.iter().map(|line| format!("{line}\n")).collect::<String>());
         let sha = digest::digest(&digest::SHA256, text.as_bytes());
         if !told.without_end {

@@ -235,7 +235,10 @@ impl Lime {
             },
             (
                 _,
-                ["write-offs:batch" | "write-offs:lookup" | "clients:batch" | "heartbeats" | "service-points" | "time" | "authorize" | "entitlements"]
+                [
+                    "write-offs:batch" | "write-offs:lookup" | "clients:batch" | "heartbeats" | "service-points" | "time" | "authorize"
+                    | "entitlements",
+                ]
                 | ["clients" | "write-offs", _]
                 | ["clients", _, "transactions"],
             ) => {

@@ -113,7 +113,9 @@ impl Base {
         let number = |at: usize| footer.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
         let (Some(index_at), Some(rows)) = (number(0), number(8)) else { return Err(damaged("its footer is odd")) };
         let meta_length = footer.get(16..20).and_then(|bytes| bytes.try_into().ok()).map_or(u32::MAX, u32::from_le_bytes);
-        if meta_length > META_LIMIT || rows.checked_mul(ROW as u64).and_then(|index| index_at.checked_add(index)) != body.checked_sub(meta_length.into()) {
+        if meta_length > META_LIMIT
+            || rows.checked_mul(ROW as u64).and_then(|index| index_at.checked_add(index)) != body.checked_sub(meta_length.into())
+        {
             return Err(damaged("its parts do not fit"));
         }
         let mut meta = vec![0; usize::try_from(meta_length).unwrap_or(0)];

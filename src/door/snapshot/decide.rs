@@ -154,9 +154,7 @@ fn barred(case: Case<'_>) -> Option<&'static str> {
 /// What is left of each entitlement. None: it is not counted.
 fn left(case: Case<'_>, uses: &Uses, hashed: &dyn Fn(&str) -> Hash) -> Vec<Option<i64>> {
     let rights = &case.holder.rights;
-    let taken = |right: &Entitlement| {
-        uses.of_right(hashed(&right.id)).map(|used| cost_of(case, right, used)).fold(0_i64, i64::saturating_add)
-    };
+    let taken = |right: &Entitlement| uses.of_right(hashed(&right.id)).map(|used| cost_of(case, right, used)).fold(0_i64, i64::saturating_add);
     let mut left: Vec<Option<i64>> = rights.iter().map(|right| Some(right.amount?.saturating_sub(taken(right)))).collect();
     // Let in without knowing an entitlement: Lime will take the first that covers it, and so do we.
     for used in uses.of_medium(case.medium) {
@@ -216,7 +214,9 @@ fn fit(case: Case<'_>, right: &Entitlement, left: Option<i64>, uses: &Uses, hash
             };
             if left >= price {
                 Fit::Covers(Some(price))
-            } else if left.saturating_sub(price) >= case.terms.policy(case.service_point).max_offline_debt.unwrap_or(case.max_offline_debt).saturating_neg() {
+            } else if left.saturating_sub(price)
+                >= case.terms.policy(case.service_point).max_offline_debt.unwrap_or(case.max_offline_debt).saturating_neg()
+            {
                 Fit::WithDebt(price)
             } else {
                 Fit::Falls(Short::InsufficientDeposit)

@@ -295,7 +295,8 @@ mod tests {
 
     fn said() -> Said {
         let (medium, right) = (Hash([1; 16]), Some(Hash([2; 16])));
-        let used = Use { medium, right, amount: Some(5), service_point: "sp-1".into(), boot_ms: 900, wall_ms: None, settled_ms: None, neighbour: true };
+        let used =
+            Use { medium, right, amount: Some(5), service_point: "sp-1".into(), boot_ms: 900, wall_ms: None, settled_ms: None, neighbour: true };
         Said::Used { pass: Uuid::from_u128(7), used }
     }
 
