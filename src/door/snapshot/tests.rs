@@ -314,7 +314,12 @@ fn right(kind: RightKind, amount: Option<i64>) -> Entitlement {
 }
 
 fn terms() -> Terms {
-    let tariff = Tariff { price: Some(500), prices: BTreeMap::from([("child".to_owned(), 300)]), categories: vec!["adult".into(), "child".into()], hours: None };
+    let tariff = Tariff {
+        price: Some(500),
+        prices: BTreeMap::from([("child".to_owned(), 300)]),
+        categories: vec!["adult".into(), "child".into()],
+        hours: None,
+    };
     Terms { version: "s".into(), tariffs: BTreeMap::from([("sp-1".to_owned(), tariff)]), ..Terms::default() }
 }
 
@@ -444,7 +449,10 @@ fn standing_category_hours_and_limes_own_policy_come_before_any_entitlement() {
         (Box::new(|bench| bench.holder.standing = Standing::Suspended), "client_suspended"),
         (Box::new(|bench| bench.holder.category = Some("staff".into())), "wrong_category"),
         (Box::new(|bench| bench.terms.tariffs.get_mut("sp-1").unwrap().hours = Some("13:00-14:00".into())), "outside_hours"),
-        (Box::new(|bench| drop(bench.terms.policies.insert("*".into(), Policy { deny: true, ..Policy::default() }))), "offline_not_allowed"),
+        (
+            Box::new(|bench| bench.terms.policies = BTreeMap::from([("*".to_owned(), Policy { deny: true, ..Policy::default() })])),
+            "offline_not_allowed",
+        ),
     ] {
         let mut bench = Bench::new(vec![right(RightKind::Ticket, Some(5))]);
         assert_eq!(bench.at(noon, HOUR), yes());
@@ -498,7 +506,8 @@ proptest! {
 fn no_card_and_no_client_is_on_disk_and_another_key_does_not_fit() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let first = snapshot(&clock, Vec::new());
-    take_in(&mut keeper(&first, folder.path()), &clock, answer("s-1", None, &[("card_uid:CANARY77".to_owned(), Some(visits(2)))]).as_bytes(), 64).unwrap();
+    take_in(&mut keeper(&first, folder.path()), &clock, answer("s-1", None, &[("card_uid:CANARY77".to_owned(), Some(visits(2)))]).as_bytes(), 64)
+        .unwrap();
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(6).any(|six| six == b"CANARY"), "a card number on disk");
