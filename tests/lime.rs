@@ -449,7 +449,7 @@ fn every_answer_at_the_door_is_as_the_document_has_it() {
     let document = document();
     let mut site = Site::new(3);
     let token = site.lime.token().to_owned();
-    assert!(site.lime.put_medium("card_uid", "AC11A1A3", false, &json!([{"id": "d", "kind": "deposit", "amount": 150_000}])));
+    assert!(site.lime.put_medium("card_uid", "AC11A1A3", false, &json!([{"id": "d", "kind": "deposit", "amount": 220_000}])));
     let resolve = |number: u64, action: &str| {
         let path = format!("/write-offs/{}:{action}", job(number, card("x")).key);
         Request { body: None, ..Request::json(Method::POST, path, &json!({}), "POST") }

@@ -134,7 +134,7 @@ impl Base {
 
     /// How many media it holds.
     #[must_use]
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.rows
     }
 

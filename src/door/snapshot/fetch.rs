@@ -37,9 +37,13 @@ pub struct Rhythm {
     pub backoff: (Duration, Duration),
 }
 
-impl Default for Rhythm {
-    fn default() -> Self {
-        Self { every: Duration::from_secs(30), backoff: (Duration::from_secs(2), Duration::from_secs(120)) }
+/// How often to ask without a failure. Shorter than a connection to Lime is kept.
+pub const EVERY: Duration = Duration::from_secs(30);
+
+/// So often without a failure, and after one from two seconds up to two minutes.
+impl From<Duration> for Rhythm {
+    fn from(every: Duration) -> Self {
+        Self { every, backoff: (Duration::from_secs(2), Duration::from_secs(120)) }
     }
 }
 
@@ -71,7 +75,8 @@ enum Came {
 impl Fetch {
     /// Fetches for this keeper from this remote.
     #[must_use]
-    pub fn new(keeper: Keeper, key: MediaKey, remote: Arc<Remote>, clock: SharedClock, rhythm: Rhythm, chance: fastrand::Rng) -> Self {
+    pub fn new(keeper: Keeper, key: MediaKey, remote: Arc<Remote>, clock: SharedClock, rhythm: impl Into<Rhythm>, chance: fastrand::Rng) -> Self {
+        let rhythm = rhythm.into();
         Self { keeper, key, remote, clock, rhythm, chance, bad: 0, whole: false, written_boot_ms: 0 }
     }
 

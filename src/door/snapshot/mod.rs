@@ -159,7 +159,7 @@ impl Snapshot {
         let age_ms = meta.fresh.age_ms(self.boot, boot_ms, wall);
         Overview {
             version: Some(meta.terms.version.clone()),
-            media: inner.view.len(),
+            media: inner.view.count(),
             age_ms,
             fresh: age_ms.is_some_and(|age| self.rules.points.keys().all(|point| age <= self.max_age_ms(meta, point.as_str()))),
             uses: inner.uses.count(),

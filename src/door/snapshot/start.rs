@@ -13,7 +13,7 @@ use crate::http::BoxFuture;
 use crate::mqtt::ClientHandle;
 
 use super::super::Online;
-use super::fetch::{Fetch, Rhythm};
+use super::fetch::{EVERY, Fetch};
 use super::keeper::Keeper;
 use super::media::{KeyError, MediaKey};
 use super::neighbours::{self, Topics};
@@ -80,7 +80,7 @@ pub fn start(parts: Parts<'_>, restored: impl IntoIterator<Item = Restored>) -> 
     let tell = broker.is_some().then_some(tell);
     let entitlements = Arc::new(Snapshot::new(key.clone(), rules, Arc::clone(&clock), restored, tell));
     let keeper = Keeper::new(Arc::clone(&entitlements), &folder, points).map_err(|error| StartError::Folder(folder, error))?;
-    let fetch = Fetch::new(keeper, key, lime, Arc::clone(&clock), Rhythm::default(), fastrand::Rng::new());
+    let fetch = Fetch::new(keeper, key, lime, Arc::clone(&clock), EVERY, fastrand::Rng::new());
     let mut tasks: Vec<BoxFuture<'static, ()>> = vec![Box::pin(fetch.run(stop.clone()))];
     if let Some((client, topics)) = broker {
         tasks.push(Box::pin(neighbours::run(Arc::clone(&entitlements), topics, client, told, clock, stop)));

@@ -449,7 +449,10 @@ fn standing_category_hours_and_limes_own_policy_come_before_any_entitlement() {
         (Box::new(|bench| bench.holder.standing = Standing::Suspended), "client_suspended"),
         (Box::new(|bench| bench.holder.category = Some("staff".into())), "wrong_category"),
         (Box::new(|bench| bench.terms.tariffs.get_mut("sp-1").unwrap().hours = Some("13:00-14:00".into())), "outside_hours"),
-        (Box::new(|bench| drop(bench.terms.policies.insert("*".into(), Policy { deny: true, ..Policy::default() }))), "offline_not_allowed"),
+        (
+            Box::new(|bench| bench.terms.policies = BTreeMap::from([("*".to_owned(), Policy { deny: true, ..Policy::default() })])),
+            "offline_not_allowed",
+        ),
     ] {
         let mut bench = Bench::new(vec![right(RightKind::Ticket, Some(5))]);
         assert_eq!(bench.at(noon, HOUR), yes());

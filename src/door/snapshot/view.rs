@@ -79,8 +79,8 @@ impl View {
 
     /// How many media it holds, changes not taken off.
     #[must_use]
-    pub fn len(&self) -> u64 {
-        self.base.as_ref().map_or(0, |base| base.len()).saturating_add(self.changes.values().flatten().count() as u64)
+    pub fn count(&self) -> u64 {
+        self.base.as_ref().map_or(0, |base| base.count()).saturating_add(self.changes.values().flatten().count() as u64)
     }
 }
 
