@@ -10,11 +10,16 @@ use super::environment::Environment;
 use super::gates::{self, unquoted};
 use super::raw::{self, SecretAt};
 use super::read::{At, Span, missing, nearest, shown};
-use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, modules, units};
+use super::{
+    Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, modules, units, web_json,
+};
 use crate::board::{self, Board};
+use crate::words::Word;
 use crate::words::config as text;
 
 pub(super) const STATE_DIR: &str = "/var/lib/limegate";
+/// A shorter key of the venue can be guessed from what gates tell each other.
+const KEY_LENGTH: usize = 32;
 const TOKEN_EXAMPLE: &str = "token = { file = \"lime-token\" }";
 
 /// A table, for messages about it.
@@ -57,7 +62,10 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
     let mqtt = root.mqtt.as_ref().map(|mqtt| checker.mqtt(mqtt, &site_id));
     if root.mqtt.is_none() {
         checker.broker_for(gates.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default());
+        checker.broker_of(&modules.known, root.module.as_deref().unwrap_or_default());
     }
+    let web_json =
+        web_json::check(root.web_json.as_ref(), gates.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), &mut checker);
     let journal = checker.journal(&root.journal.unwrap_or_default());
     let delivery = checker.delivery(&root.delivery.unwrap_or_default(), crm.as_ref().map(|crm| &crm.kind));
     let state_dir = match &root.state_dir {
@@ -77,6 +85,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         lime: lime?,
         crm: crm?,
         mqtt,
+        web_json: web_json?,
         journal: journal?,
         delivery: delivery?,
     })
@@ -100,6 +109,10 @@ impl Checker<'_> {
             Some(_) => self.id(site.venue.as_ref(), &table, "venue", "venue = \"vysota\""),
             None => id.as_ref().map(|id| id.split('-').next().unwrap_or(id).to_owned()),
         };
+        let venue_key = match &site.venue_key {
+            Some(key) => self.secret_of(key, text::KEY_FORM, |key| key.chars().count() >= KEY_LENGTH).map(Some),
+            None => Some(None),
+        };
         let title = self.text(site.title.as_ref(), &table, "title", "title = \"Батутный парк «Высота», вход Север\"");
         let zone = self.text(site.timezone.as_ref(), &table, "timezone", "timezone = \"Asia/Yekaterinburg\"");
         let timezone = zone.and_then(|zone| self.zone(&zone, site.timezone.as_ref()));
@@ -108,7 +121,7 @@ impl Checker<'_> {
             None => Some(None),
         };
         let language = site.language.as_ref().map_or_else(Language::default, |language| language.value.into());
-        Some(Site { id: id?, venue: venue?, title: title?, timezone: timezone?, language, board: board? })
+        Some(Site { id: id?, venue: venue?, venue_key: venue_key?, title: title?, timezone: timezone?, language, board: board? })
     }
 
     fn zone(&mut self, zone: &str, at: Option<&At<String>>) -> Option<jiff::tz::TimeZone> {
@@ -218,6 +231,14 @@ impl Checker<'_> {
         let reader = raw.iter().find(|raw| raw.id.as_ref().is_some_and(|id| id.value == gate.id.as_str())).and_then(|raw| raw.reader.as_ref());
         let span = reader.map_or(0..0, |reader| reader.span.clone());
         let message = text::NO_BROKER.with("gate", gate.id.as_str());
+        self.mistakes.error(Code::NO_BROKER, message, &span, text::SYNTAX_HERE).help(text::NO_BROKER_HELP);
+    }
+
+    fn broker_of(&mut self, modules: &[super::Module], raw: &[At<raw::Module>]) {
+        let Some(module) = modules.iter().find(|module| module.kind.is_behind_broker()) else { return };
+        let kind = raw.iter().find(|raw| raw.id.as_ref().is_some_and(|id| id.value == module.id)).and_then(|raw| raw.kind.as_ref());
+        let span = kind.map_or(0..0, |kind| kind.span.clone());
+        let message = text::NO_BROKER_OF.with("module", module.id.as_str());
         self.mistakes.error(Code::NO_BROKER, message, &span, text::SYNTAX_HERE).help(text::NO_BROKER_HELP);
     }
 
@@ -386,11 +407,11 @@ impl Checker<'_> {
 
     /// A secret that can be had now, and whose content passes `fits`.
     pub(super) fn secret(&mut self, at: &At<SecretAt>, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
-        self.secret_of_form(at, fits, text::WEBHOOK_FORM)
+        self.secret_of(at, text::WEBHOOK_FORM, fits)
     }
 
-    /// A secret that can be had now, and whose content passes `fits`, which is `form` in words.
-    pub(super) fn secret_of_form(&mut self, at: &At<SecretAt>, fits: impl Fn(&str) -> bool, form: crate::words::Word) -> Option<SecretSource> {
+    /// A secret of this form.
+    pub(super) fn secret_of(&mut self, at: &At<SecretAt>, form: Word, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
         let source = match &at.value {
             SecretAt::Env(name) => SecretSource::Env(name.clone()),
             SecretAt::File(name) => {

@@ -24,6 +24,8 @@ pub struct Config {
     pub crm: Crm,
     /// The broker, where there is one. Always there when a gate reads from MQTT.
     pub mqtt: Option<MqttConfig>,
+    /// The listener for controllers, where there is one. Always there when a gate's reader is such a controller.
+    pub web_json: Option<WebJsonConfig>,
     /// The journal.
     pub journal: JournalConfig,
     /// Delivery.
@@ -37,6 +39,8 @@ pub struct Site {
     pub id: String,
     /// The venue in topics: `limegate/1/<venue>/<gateway>`; default: the id's part before the first hyphen.
     pub venue: String,
+    /// What the venue's gateways share: names media alike, and seals what gates tell each other.
+    pub venue_key: Option<SecretSource>,
     /// For people.
     pub title: String,
     /// The venue's time zone.
@@ -185,6 +189,28 @@ pub enum ReaderConfig {
     },
     /// An OSDP reader.
     Osdp(OsdpReader),
+    /// A controller that comes over HTTP.
+    WebJson(WebJsonReader),
+}
+
+/// An IronLogic Web-JSON controller as a gate's reader. Gates of one controller say the same, and go different ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebJsonReader {
+    /// Its serial number.
+    pub serial_number: u64,
+    /// It has a sensor that sees passages: a pass is made of what that says. Else of the card that it lets in.
+    pub passage_seen: bool,
+    /// How many bytes of a card are its UID; nothing: all six that the controller gives.
+    pub uid_bytes: Option<usize>,
+}
+
+/// `[web_json]`
+#[derive(Clone, Debug)]
+pub struct WebJsonConfig {
+    /// Where controllers come to.
+    pub listen: std::net::SocketAddr,
+    /// What they have to name.
+    pub password: Option<SecretSource>,
 }
 
 impl ReaderConfig {
@@ -200,7 +226,7 @@ impl ReaderConfig {
         match self {
             Self::Serial(reader) => Some(&reader.port),
             Self::Osdp(reader) => Some(&reader.port),
-            Self::MqttJson { .. } => None,
+            Self::MqttJson { .. } | Self::WebJson(_) => None,
         }
     }
 }

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::check::{Checker, Named};
 use super::diagnostic::{Code, Mistakes};
 use super::gates::{does_not_apply, unquoted};
-use super::modules::Modules;
+use super::modules::{self, Modules};
 use super::raw;
 use super::read::{At, missing, nearest};
 use super::units::duration_text;
-use super::{ChargeAt, DoorConfig, Gate, InputAt, OutputAt, PassageAt, PassageBy, Policy, ReaderConfig, WiredTo};
+use super::{ChargeAt, DoorConfig, Gate, InputAt, OutputAt, PassageAt, PassageBy, Point, Policy, ReaderConfig, WiredTo};
 use crate::words::config as text;
 
 const DOOR_EXAMPLE: &str = "door = { open = { module = \"io1\", output = 0 }, passage = { module = \"io1\", counter = 0 } }";
@@ -100,14 +100,16 @@ impl Looked<'_, '_> {
 
     fn output(&mut self, at: &At<raw::OutputTable>) -> Option<OutputAt> {
         let of = self.wired(at.module.as_ref(), at.reader.as_ref(), raw::OutputTable::TITLE, &at.span);
-        let output = self.number(at.output.as_ref(), "output");
-        Some(OutputAt { of: of?, output: output? })
+        let (of, output) = (of?, self.number(at.output.as_ref(), "output")?);
+        self.has(&of, Point::Output(output), at.output.as_ref().map_or(&at.span, |output| &output.span))?;
+        Some(OutputAt { of, output })
     }
 
     fn input(&mut self, at: &At<raw::InputTable>) -> Option<InputAt> {
         let of = self.wired(at.module.as_ref(), at.reader.as_ref(), raw::InputTable::TITLE, &at.span);
-        let input = self.number(at.input.as_ref(), "input");
-        Some(InputAt { of: of?, input: input? })
+        let (of, input) = (of?, self.number(at.input.as_ref(), "input")?);
+        self.has(&of, Point::Input(input), at.input.as_ref().map_or(&at.span, |input| &input.span))?;
+        Some(InputAt { of, input })
     }
 
     fn passage(&mut self, at: &At<raw::Passage>) -> Option<PassageAt> {
@@ -133,7 +135,22 @@ impl Looked<'_, '_> {
                 None
             }
         };
-        Some(PassageAt { of: of?, by: by? })
+        let (of, by) = (of?, by?);
+        let span = contact.input.as_ref().or(contact.counter.as_ref()).map_or(&at.span, |number| &number.span);
+        match by {
+            PassageBy::Input(input) => self.has(&of, Point::Input(input), span)?,
+            PassageBy::Counter(counter) => self.has(&of, Point::Counter(counter), span)?,
+            PassageBy::Message => {}
+        }
+        Some(PassageAt { of, by })
+    }
+
+    /// A module has what a door is wired to. What a reader has it says itself.
+    fn has(&mut self, of: &WiredTo, point: Point, span: &Range<usize>) -> Option<()> {
+        match of {
+            WiredTo::Module(id) => modules::has_point(id, point, &self.modules.known, span, self.checker.mistakes).then_some(()),
+            WiredTo::Reader => Some(()),
+        }
     }
 
     /// `module` or `reader = true`, one of them.

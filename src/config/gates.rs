@@ -10,7 +10,7 @@ use super::modules::Modules;
 use super::raw;
 use super::read::{At, missing, shown};
 use super::readers::{self, MQTT_JSON, NoProfile, OSDP};
-use super::{Gate, ReaderConfig, SerialReader, door, osdp, ports};
+use super::{Gate, ReaderConfig, SerialReader, door, osdp, ports, web_json};
 use crate::board::{Board, Port};
 use crate::domain::{Direction, GateId, ServicePointId};
 use crate::words::{self, Word, config as text};
@@ -33,11 +33,15 @@ fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules, checker: 
     let service_point = checker.text(gate.service_point.as_ref(), &table, "service_point", "service_point = \"sp-4\"");
     let reader = checker.text(gate.reader.as_ref(), &table, "reader", "reader = \"ironlogic-z2\"");
     let reader = match reader.as_deref() {
+        Some(web_json::WEB_JSON) => web_json::reader(gate, checker),
         Some(MQTT_JSON) => mqtt_reader(gate, checker.mistakes),
         Some(OSDP) => osdp::check(gate, board, checker),
         Some(name) => serial_reader(gate, name, board, checker),
         None => None,
     };
+    if let Some(name) = gate.reader.as_ref().map(|reader| reader.value.as_str()).filter(|name| *name != web_json::WEB_JSON) {
+        web_json::none_of_it(gate, name, checker);
+    }
     let direction = match gate.direction.as_ref().map(|direction| direction.value) {
         Some(raw::Direction::Out) => Direction::Out,
         _ => Direction::In,
@@ -82,6 +86,7 @@ fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, chec
         None => None,
     };
     let port = port(gate, board, checker)?;
+    short_uids(gate, profile.as_ref()?, checker)?;
     Some(ReaderConfig::Serial(SerialReader { profile: profile?, port, baud }))
 }
 
@@ -90,6 +95,18 @@ pub(super) fn port(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut Ch
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let port = checker.need(gate.port.as_ref(), &table, "port", PORT_EXAMPLE)?;
     port_path(port, board, checker)
+}
+
+/// A reader that gives 24 bits of a UID is a key for money only where somebody has said that it is to be.
+fn short_uids(gate: &At<raw::Gate>, profile: &crate::codec::Profile, checker: &mut Checker<'_>) -> Option<()> {
+    let accepted = gate.accept_short_uids.as_ref().is_some_and(|accepted| accepted.value);
+    if accepted || !profile.gives_short_uids() {
+        return Some(());
+    }
+    let span = gate.reader.as_ref().map_or(&gate.span, |at| &at.span);
+    let message = text::SHORT_UIDS.with("reader", unquoted(&profile.name));
+    checker.mistakes.error(Code::NOT_ALLOWED, message, span, text::SYNTAX_HERE).help(text::SHORT_UIDS_HELP);
+    None
 }
 
 /// The path of a serial port, with warnings where it may become another device or the board does not have it.

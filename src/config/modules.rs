@@ -10,10 +10,9 @@ use super::gates::{PORT_EXAMPLE, clash, port_path, unquoted};
 use super::module::GATE_BOARD;
 use super::raw;
 use super::read::{At, nearest};
-use super::{BusLine, Module, ModuleKind, ports};
+use super::{BusLine, Module, ModuleKind, Point, mqtt_modules, ports};
 use crate::board::Board;
 use crate::codec::{Flow, Line, MapError, ModuleMap, Parity, StopBits};
-use crate::domain::ModuleId;
 use crate::words::config as text;
 
 /// As the example of the source of the 7E/7F protocol runs; the boards' own papers are not public.
@@ -29,12 +28,36 @@ pub(super) struct Modules {
 
 /// Checks all modules. Broken ones are left out after their mistakes were noted.
 pub(super) fn check(raw: &[At<raw::Module>], gates: &[At<raw::Gate>], board: Option<&Board>, checker: &mut Checker<'_>) -> Modules {
-    same_ids(raw, checker.mistakes);
+    let names = same_ids(raw, checker.mistakes);
     readers_ports(raw, gates, checker);
     let modules: Vec<(&At<raw::Module>, Module)> = raw.iter().filter_map(|one| Some((one, module(one, board, checker)?))).collect();
     lines(&modules, checker);
-    let names = raw.iter().filter_map(|module| module.id.as_ref()).map(|id| id.value.clone()).collect();
     Modules { known: modules.into_iter().map(|(_, module)| module).collect(), names }
+}
+
+/// Notes a point that a module does not have; `true` when it has it, or has mistakes of its own.
+pub(super) fn has_point(id: &str, point: Point, known: &[Module], span: &Range<usize>, mistakes: &mut Mistakes) -> bool {
+    let Some(module) = known.iter().find(|module| module.id == id).filter(|module| !module.has(point)) else {
+        return true;
+    };
+    let (word, number) = match point {
+        Point::Output(number) => (text::NO_SUCH_OUTPUT, number),
+        Point::Input(number) => (text::NO_SUCH_INPUT, number),
+        Point::Counter(number) => (text::NO_SUCH_COUNTER, number),
+    };
+    let message = word.with("module", id).with("number", number.to_string());
+    let one = mistakes.error(Code::NO_SUCH_POINT, message, span, text::UNKNOWN_HERE);
+    let known: Vec<String> = module
+        .like(point)
+        .into_iter()
+        .map(|(number, label)| if label == number.to_string() { label } else { format!("{number} ({label})") })
+        .collect();
+    if known.is_empty() {
+        one.help(text::HAS_NONE);
+    } else {
+        one.help(text::HAS_POINTS.with("points", known.join(", ")));
+    }
+    false
 }
 
 fn module(raw: &At<raw::Module>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<Module> {
@@ -46,11 +69,14 @@ fn module(raw: &At<raw::Module>, board: Option<&Board>, checker: &mut Checker<'_
     };
     let kind = checker.text(raw.kind.as_ref(), &table, "kind", "kind = \"wb-mr6c\"");
     let kind = match (kind.as_deref(), &raw.kind) {
-        (Some(GATE_BOARD), Some(at)) => gate_board(raw, at, board, checker),
-        (Some(name), Some(at)) => modbus(raw, name, at, board, checker),
+        (Some(name), _) if mqtt_modules::KINDS.contains(&name) => mqtt_modules::check(raw, name, checker),
+        (Some(name), Some(at)) => {
+            mqtt_modules::none_of_it(raw, name, checker);
+            if name == GATE_BOARD { gate_board(raw, at, board, checker) } else { modbus(raw, name, at, board, checker) }
+        }
         _ => None,
     };
-    Some(Module { id: ModuleId(id?), title: title?, kind: kind? })
+    Some(Module { id: id?, title: title?, kind: kind? })
 }
 
 fn gate_board(raw: &At<raw::Module>, at: &At<String>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<ModuleKind> {
@@ -80,20 +106,20 @@ fn map(kind: &str, at: &At<String>, checker: &mut Checker<'_>) -> Option<ModuleM
                     other @ MapError::Invalid { .. } => other.to_string().into(),
                 };
                 let message = text::BAD_MAP.with("path", path.display().to_string()).with("why", why);
-                checker.mistakes.error(Code::UNKNOWN_MODULE_KIND, message, &at.span, text::SYNTAX_HERE);
+                checker.mistakes.error(Code::UNKNOWN_KIND, message, &at.span, text::SYNTAX_HERE);
                 None
             }
         };
     }
     let found = ModuleMap::builtin(kind);
     if found.is_none() {
-        let names: Vec<&str> = ModuleMap::builtin_names().into_iter().chain([GATE_BOARD]).collect();
-        let message = text::UNKNOWN_MODULE_KIND.with("kind", unquoted(kind));
-        let one = checker.mistakes.error(Code::UNKNOWN_MODULE_KIND, message, &at.span, text::UNKNOWN_HERE);
+        let names: Vec<&str> = ModuleMap::builtin_names().into_iter().chain([GATE_BOARD]).chain(mqtt_modules::KINDS).collect();
+        let message = text::UNKNOWN_KIND.with("kind", unquoted(kind));
+        let one = checker.mistakes.error(Code::UNKNOWN_KIND, message, &at.span, text::UNKNOWN_HERE);
         if let Some(near) = nearest(kind, names.iter().copied()) {
             one.help(text::DID_YOU_MEAN.with("key", near));
         }
-        one.help(text::KNOWN_MODULE_KINDS.with("kinds", names.join(", ")));
+        one.help(text::KNOWN_KINDS.with("kinds", names.join(", ")));
     }
     found
 }
@@ -126,14 +152,16 @@ fn address(raw: &At<raw::Module>, from: u32, to: u32, checker: &mut Checker<'_>)
     checker.between(at, from, to, "address").and_then(|address| u8::try_from(address).ok())
 }
 
-fn same_ids(raw: &[At<raw::Module>], mistakes: &mut Mistakes) {
-    let mut ids: BTreeMap<&str, &At<String>> = BTreeMap::new();
+/// All names, each once.
+fn same_ids(raw: &[At<raw::Module>], mistakes: &mut Mistakes) -> Vec<String> {
+    let mut firsts: Vec<&At<String>> = Vec::new();
     for id in raw.iter().filter_map(|module| module.id.as_ref()) {
-        match ids.get(id.value.as_str()) {
-            Some(first) => clash(Code::SAME_ID, text::SAME_MODULE_ID.with("id", unquoted(&id.value)), first, id, mistakes),
-            None => drop(ids.insert(&id.value, id)),
+        match firsts.iter().find(|first| first.value == id.value) {
+            Some(first) => clash(Code::SAME_MODULE, text::SAME_MODULE.with("id", unquoted(&id.value)), first, id, mistakes),
+            None => firsts.push(id),
         }
     }
+    firsts.iter().map(|id| id.value.clone()).collect()
 }
 
 fn readers_ports(raw: &[At<raw::Module>], gates: &[At<raw::Gate>], checker: &mut Checker<'_>) {

@@ -36,7 +36,7 @@ pub(super) fn check(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut C
         None => Some(BAUD),
     };
     let key = match &osdp.key {
-        Some(at) => checker.secret_of_form(at, |text| Key::parse(text).is_some_and(|key| !key.is_everybodys()), text::OSDP_KEY_FORM).map(Some),
+        Some(at) => checker.secret_of(at, text::OSDP_KEY_FORM, |text| Key::parse(text).is_some_and(|key| !key.is_everybodys())).map(Some),
         None => {
             if !checker.mistakes.is_broken(&osdp.span, "key") {
                 let id = gate.id.as_ref().map_or_else(|| "n1".to_owned(), |id| unquoted(&id.value));

@@ -12,7 +12,7 @@ pub(super) const OSDP: &str = "osdp";
 
 /// Names that `reader` may have, for messages.
 pub(super) fn names() -> Vec<&'static str> {
-    Profile::builtin_names().into_iter().chain([MQTT_JSON, OSDP]).collect()
+    Profile::builtin_names().into_iter().chain([MQTT_JSON, OSDP, super::web_json::WEB_JSON]).collect()
 }
 
 /// A profile that cannot be had.

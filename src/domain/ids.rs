@@ -44,10 +44,6 @@ text_id!(
     GateId
 );
 text_id!(
-    /// An I/O module or gate board of this box, as named in the config (`io1`).
-    ModuleId
-);
-text_id!(
     /// Lime's id of the place where a pass is taken (`sp-4`).
     ServicePointId
 );

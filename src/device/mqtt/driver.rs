@@ -192,7 +192,7 @@ impl Driver {
         let Some(said) = self.speech.say(&Wish { id, output, direction, act, left_ms, expires_wall_ms }) else {
             return refuse(reply, NotOpened::NotSent(format!("the device has no output {output}")));
         };
-        self.relays.begin(output, Pending { id, answer: said.answer, until, pulse, reply });
+        self.relays.begin(output, Pending { id, answer: said.answer, until, sent: pulse.is_none(), pulse, reply });
         if pulse.is_some() {
             let client = self.client.clone();
             sending.spawn(async move { (id, client.publish_until(&said.topic, said.payload, until).await) });
@@ -205,7 +205,7 @@ impl Driver {
     /// What the broker said of an order. Its word is not the device's: only a failure ends the wait.
     fn sent(&mut self, id: Uuid, result: Result<(), NotDelivered>) {
         match result {
-            Ok(()) => {}
+            Ok(()) => self.relays.sent(id),
             Err(NotDelivered::Withdrawn) => self.relays.not_sent(id, NotOpened::Expired),
             Err(NotDelivered::NotTaken(error)) => self.relays.not_sent(id, NotOpened::NotSent(error.to_string())),
             Err(NotDelivered::Unknown) => {

@@ -23,6 +23,8 @@ pub(super) struct Pending {
     pub answer: Answer,
     /// After this nobody waits for the answer.
     pub until: Instant,
+    /// The broker has it. Until then it is the broker's connection that says how the wait ends.
+    pub sent: bool,
     /// How long the output is on; nothing: it is to go off.
     pub pulse: Option<Duration>,
     /// Who waits.
@@ -67,6 +69,13 @@ impl Relays {
         }
     }
 
+    /// The broker has the order with this id.
+    pub fn sent(&mut self, id: Uuid) {
+        for pending in self.relays.values_mut().filter_map(|relay| relay.pending.as_mut()).filter(|pending| pending.id == id) {
+            pending.sent = true;
+        }
+    }
+
     /// The order with this id certainly has not left.
     pub fn not_sent(&mut self, id: Uuid, why: NotOpened) {
         if let Some((_, pending)) = self.take(|pending| pending.id == id) {
@@ -101,7 +110,11 @@ impl Relays {
 
     /// When something is due next.
     pub fn next(&self) -> Option<Instant> {
-        self.relays.values().flat_map(|relay| [relay.off_at, relay.pending.as_ref().map(|pending| pending.until)]).flatten().min()
+        self.relays
+            .values()
+            .flat_map(|relay| [relay.off_at, relay.pending.as_ref().filter(|pending| pending.sent).map(|pending| pending.until)])
+            .flatten()
+            .min()
     }
 
     /// Ends pulses and waits that are over. Returns the outputs to be put off.
@@ -112,7 +125,7 @@ impl Relays {
                 relay.off_at = None;
                 off.push(*output);
             }
-            if let Some(late) = relay.pending.take_if(|pending| pending.until <= now) {
+            if let Some(late) = relay.pending.take_if(|pending| pending.sent && pending.until <= now) {
                 if late.pulse.is_some() {
                     off.push(*output);
                 }
@@ -141,7 +154,7 @@ mod tests {
     fn pending(id: u128, until: Instant) -> (Pending, oneshot::Receiver<Result<(), NotOpened>>) {
         let (reply, done) = oneshot::channel();
         let answer = Answer::Output { output: 0, on: true };
-        (Pending { id: Uuid::from_u128(id), answer, until, pulse: Some(PULSE), reply }, done)
+        (Pending { id: Uuid::from_u128(id), answer, until, sent: false, pulse: Some(PULSE), reply }, done)
     }
 
     #[test]
@@ -166,6 +179,8 @@ mod tests {
         let mut relays = Relays::new([0].into_iter(), true);
         let (order, mut done) = pending(1, now + PULSE);
         relays.begin(0, order);
+        assert!(relays.due(now + PULSE).is_empty() && relays.next().is_none(), "the connection to the broker still has it");
+        relays.sent(Uuid::from_u128(1));
         assert_eq!(relays.due(now + PULSE), [0]);
         assert!(matches!(done.try_recv(), Ok(Err(NotOpened::Unknown(_)))));
         let (order, mut done) = pending(2, now + PULSE);

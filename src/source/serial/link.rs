@@ -148,6 +148,31 @@ impl Link {
         }
     }
 
+    /// Drops what was received and not read: it belongs to no question that is asked from now on. Returns how many bytes those were.
+    pub(crate) fn discard(&mut self) -> usize {
+        let Self::Up { port, .. } = self else { return 0 };
+        let (mut buffer, mut dropped) = ([0; 256], 0);
+        // Bounded: a line that babbles would hold this up for ever.
+        for _ in 0..64 {
+            match port.stream.try_read(&mut buffer) {
+                Ok(count) if count > 0 => dropped += count,
+                _ => break,
+            }
+        }
+        dropped
+    }
+
+    /// Lets the kernel turn an RS-485 line round for each frame.
+    ///
+    /// # Errors
+    /// When the driver cannot.
+    pub(crate) fn turn_round(&self) -> io::Result<()> {
+        match self {
+            Self::Settling { port, .. } | Self::Up { port, .. } => port.turn_round(),
+            Self::Closed { .. } | Self::Opening { .. } => Ok(()),
+        }
+    }
+
     /// Sends an answer.
     ///
     /// # Errors

@@ -58,6 +58,35 @@ impl Port {
     }
 }
 
+/// `struct serial_rs485` of the kernel.
+#[repr(C)]
+struct SerialRs485 {
+    flags: u32,
+    delay_before_send_ms: u32,
+    delay_after_send_ms: u32,
+    padding: [u32; 5],
+}
+
+/// Half duplex, the kernel drives RTS.
+const RS485_ENABLED: u32 = 1;
+/// RTS is high while sending.
+const RS485_RTS_ON_SEND: u32 = 1 << 1;
+
+impl Port {
+    /// Lets the kernel turn an RS-485 line round for each frame: RTS is up while it sends.
+    ///
+    /// # Errors
+    /// When the driver cannot: most USB adapters do it by themselves and know nothing of it.
+    #[allow(unsafe_code, reason = "no safe wrapper of TIOCSRS485 is in the tree")]
+    pub(crate) fn turn_round(&self) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let settings = SerialRs485 { flags: RS485_ENABLED | RS485_RTS_ON_SEND, delay_before_send_ms: 0, delay_after_send_ms: 0, padding: [0; 5] };
+        // SAFETY: the request takes a pointer to a whole `serial_rs485`, which lives through the call; the descriptor is open as long as `self` is.
+        let outcome = unsafe { libc::ioctl(self.stream.as_raw_fd(), libc::TIOCSRS485, &raw const settings) };
+        if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
 fn look(path: &Path) -> io::Result<Device> {
     let meta = std::fs::metadata(path)?;
     Ok(Device { dev: meta.dev(), inode: meta.ino(), rdev: meta.rdev() })
