@@ -20,7 +20,7 @@ fn down(id: &str, module: &ModuleState) -> Option<Finding> {
 
 fn stuck(id: &str, module: &ModuleState) -> Option<Finding> {
     let text = words::OUTPUT_STUCK.with("module", id).with("outputs", module.stuck.join(", "));
-    let found = Finding::new(Code::OUTPUT_STUCK, Severity::Red, Subject::Module(id.to_owned()), text, words::CHECK_OUTPUT);
+    let found = Finding::new(Code::OUTPUT_STUCK, Severity::Red, Subject::Module(id.to_owned()), text, words::CHECK_RELAY);
     (!module.stuck.is_empty()).then_some(found)
 }
 

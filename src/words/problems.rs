@@ -52,7 +52,7 @@ super::words! {
         "Module {module} ({port}) does not answer: {why}. Its gates do not open and its passages are not counted.";
     CHECK_MODULE: "Проверьте питание модуля, линию RS-485 (A, B, общий провод), адрес и настройки линии.", "Check the module's power, the RS-485 line (A, B, common), its address and the line settings.";
     OUTPUT_STUCK: "Модуль {module}: выход {outputs} не выключается. Турникет может стоять открытым.", "Module {module}: output {outputs} does not go off. The gate may stand open.";
-    CHECK_OUTPUT: "Подойдите к турникету. Снимите питание с модуля и проверьте реле; кто ещё управляет этим выходом?",
+    CHECK_RELAY: "Подойдите к турникету. Снимите питание с модуля и проверьте реле; кто ещё управляет этим выходом?",
         "Go to the gate. Take the power off the module and look at the relay; who else drives this output?";
     MODULE_REFUSES: "Модуль {module} не принимает то, что есть в его карте {kind}: {what}.", "Module {module} refuses what its map {kind} says it has: {what}.";
     CHECK_MAP: "Проверьте kind этого модуля и версию его прошивки.", "Check this module's kind and its firmware.";
