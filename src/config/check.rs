@@ -10,7 +10,9 @@ use super::environment::Environment;
 use super::gates::{self, unquoted};
 use super::raw::{self, SecretAt};
 use super::read::{At, Span, missing, nearest, shown};
-use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, modules, units};
+use super::{
+    Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, modules, units, web_json,
+};
 use crate::board::{self, Board};
 use crate::words::Word;
 use crate::words::config as text;
@@ -60,7 +62,10 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
     let mqtt = root.mqtt.as_ref().map(|mqtt| checker.mqtt(mqtt, &site_id));
     if root.mqtt.is_none() {
         checker.broker_for(gates.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default());
+        checker.broker_of(&modules.known, root.module.as_deref().unwrap_or_default());
     }
+    let web_json =
+        web_json::check(root.web_json.as_ref(), gates.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), &mut checker);
     let journal = checker.journal(&root.journal.unwrap_or_default());
     let delivery = checker.delivery(&root.delivery.unwrap_or_default(), crm.as_ref().map(|crm| &crm.kind));
     let state_dir = match &root.state_dir {
@@ -80,6 +85,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         lime: lime?,
         crm: crm?,
         mqtt,
+        web_json: web_json?,
         journal: journal?,
         delivery: delivery?,
     })
@@ -225,6 +231,14 @@ impl Checker<'_> {
         let reader = raw.iter().find(|raw| raw.id.as_ref().is_some_and(|id| id.value == gate.id.as_str())).and_then(|raw| raw.reader.as_ref());
         let span = reader.map_or(0..0, |reader| reader.span.clone());
         let message = text::NO_BROKER.with("gate", gate.id.as_str());
+        self.mistakes.error(Code::NO_BROKER, message, &span, text::SYNTAX_HERE).help(text::NO_BROKER_HELP);
+    }
+
+    fn broker_of(&mut self, modules: &[super::Module], raw: &[At<raw::Module>]) {
+        let Some(module) = modules.iter().find(|module| module.kind.is_behind_broker()) else { return };
+        let kind = raw.iter().find(|raw| raw.id.as_ref().is_some_and(|id| id.value == module.id)).and_then(|raw| raw.kind.as_ref());
+        let span = kind.map_or(0..0, |kind| kind.span.clone());
+        let message = text::NO_BROKER_OF.with("module", module.id.as_str());
         self.mistakes.error(Code::NO_BROKER, message, &span, text::SYNTAX_HERE).help(text::NO_BROKER_HELP);
     }
 

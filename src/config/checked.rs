@@ -24,6 +24,8 @@ pub struct Config {
     pub crm: Crm,
     /// The broker, where there is one. Always there when a gate reads from MQTT.
     pub mqtt: Option<MqttConfig>,
+    /// The listener for controllers, where there is one. Always there when a gate's reader is such a controller.
+    pub web_json: Option<WebJsonConfig>,
     /// The journal.
     pub journal: JournalConfig,
     /// Delivery.
@@ -185,6 +187,28 @@ pub enum ReaderConfig {
         /// The topic to subscribe to.
         topic: String,
     },
+    /// A controller that comes over HTTP.
+    WebJson(WebJsonReader),
+}
+
+/// An IronLogic Web-JSON controller as a gate's reader. Gates of one controller say the same, and go different ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebJsonReader {
+    /// Its serial number.
+    pub serial_number: u64,
+    /// It has a sensor that sees passages: a pass is made of what that says. Else of the card that it lets in.
+    pub passage_seen: bool,
+    /// How many bytes of a card are its UID; nothing: all six that the controller gives.
+    pub uid_bytes: Option<usize>,
+}
+
+/// `[web_json]`
+#[derive(Clone, Debug)]
+pub struct WebJsonConfig {
+    /// Where controllers come to.
+    pub listen: std::net::SocketAddr,
+    /// What they have to name.
+    pub password: Option<SecretSource>,
 }
 
 impl ReaderConfig {
@@ -199,7 +223,7 @@ impl ReaderConfig {
     pub fn port(&self) -> Option<&std::path::Path> {
         match self {
             Self::Serial(reader) => Some(&reader.port),
-            Self::MqttJson { .. } => None,
+            Self::MqttJson { .. } | Self::WebJson(_) => None,
         }
     }
 }

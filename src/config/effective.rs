@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::environment::Environment;
 use super::units::{duration_text, size_text};
-use super::{AmoAuth, BitrixAuth, Config, CrmKind, Language, PassesAs, ReaderConfig, SecretSource, StageRef};
+use super::{AmoAuth, BitrixAuth, Config, CrmKind, Language, ModuleKind, PassesAs, ReaderConfig, SecretSource, StageRef};
 use crate::codec::{Parity, StopBits};
 use crate::domain::Direction;
 
@@ -54,6 +54,10 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
         });
         root.insert("mqtt".to_owned(), table);
     }
+    if let (Some(web_json), Some(root)) = (&config.web_json, root.as_object_mut()) {
+        let table = json!({ "listen": web_json.listen.to_string(), "password": web_json.password.as_ref().map(secret) });
+        root.insert("web_json".to_owned(), table);
+    }
     without_nothing(root)
 }
 
@@ -97,6 +101,12 @@ fn gate(gate: &super::Gate) -> Value {
             json!({ "reader": serial.profile.name, "port": serial.port, "baud": serial.baud.unwrap_or(serial.profile.line.baud) })
         }
         ReaderConfig::MqttJson { topic } => json!({ "reader": super::readers::MQTT_JSON, "topic": topic }),
+        ReaderConfig::WebJson(reader) => json!({
+            "reader": super::web_json::WEB_JSON,
+            "serial_number": reader.serial_number,
+            "evidence": if reader.passage_seen { "passage" } else { "none" },
+            "uid_bytes": reader.uid_bytes,
+        }),
     };
     merge(&mut table, reader);
     let own =
@@ -120,6 +130,15 @@ fn module(module: &super::Module) -> Value {
         let own = json!({ "port": line.port, "address": address, "baud": line.settings.baud, "parity": parity, "stop_bits": stop_bits, "rs485": line.rs485 });
         merge(&mut table, own);
     }
+    let own = match &module.kind {
+        ModuleKind::WirenBoard(names) => {
+            json!({ "device": names.device, "outputs": names.outputs, "inputs": names.inputs, "counters": names.counters })
+        }
+        ModuleKind::Shelly { prefix } => json!({ "device": prefix }),
+        ModuleKind::MqttJson { topic } => json!({ "topic": topic }),
+        ModuleKind::Modbus { .. } | ModuleKind::GateBoard { .. } => return table,
+    };
+    merge(&mut table, own);
     table
 }
 

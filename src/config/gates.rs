@@ -10,7 +10,7 @@ use super::modules::Modules;
 use super::raw;
 use super::read::{At, missing, shown};
 use super::readers::{self, MQTT_JSON, NoProfile};
-use super::{Gate, ReaderConfig, SerialReader, door, ports};
+use super::{Gate, ReaderConfig, SerialReader, door, ports, web_json};
 use crate::board::{Board, Port};
 use crate::domain::{Direction, GateId, ServicePointId};
 use crate::words::{self, Word, config as text};
@@ -32,10 +32,14 @@ fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules, checker: 
     let service_point = checker.text(gate.service_point.as_ref(), &table, "service_point", "service_point = \"sp-4\"");
     let reader = checker.text(gate.reader.as_ref(), &table, "reader", "reader = \"ironlogic-z2\"");
     let reader = match reader.as_deref() {
+        Some(web_json::WEB_JSON) => web_json::reader(gate, checker),
         Some(MQTT_JSON) => mqtt_reader(gate, checker.mistakes),
         Some(name) => serial_reader(gate, name, board, checker),
         None => None,
     };
+    if let Some(name) = gate.reader.as_ref().map(|reader| reader.value.as_str()).filter(|name| *name != web_json::WEB_JSON) {
+        web_json::none_of_it(gate, name, checker);
+    }
     let direction = match gate.direction.as_ref().map(|direction| direction.value) {
         Some(raw::Direction::Out) => Direction::Out,
         _ => Direction::In,
@@ -79,7 +83,20 @@ fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, chec
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let port = checker.need(gate.port.as_ref(), &table, "port", PORT_EXAMPLE)?;
     let path = port_path(port, board, checker)?;
+    short_uids(gate, profile.as_ref()?, checker)?;
     Some(ReaderConfig::Serial(SerialReader { profile: profile?, port: path, baud }))
+}
+
+/// A reader that gives 24 bits of a UID is a key for money only where somebody has said that it is to be.
+fn short_uids(gate: &At<raw::Gate>, profile: &crate::codec::Profile, checker: &mut Checker<'_>) -> Option<()> {
+    let accepted = gate.accept_short_uids.as_ref().is_some_and(|accepted| accepted.value);
+    if accepted || !profile.gives_short_uids() {
+        return Some(());
+    }
+    let span = gate.reader.as_ref().map_or(&gate.span, |at| &at.span);
+    let message = text::SHORT_UIDS.with("reader", unquoted(&profile.name));
+    checker.mistakes.error(Code::NOT_ALLOWED, message, span, text::SYNTAX_HERE).help(text::SHORT_UIDS_HELP);
+    None
 }
 
 /// The path of a serial port, with warnings where it may become another device or the board does not have it.

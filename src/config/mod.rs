@@ -17,6 +17,7 @@ mod load;
 mod mask;
 mod module;
 mod modules;
+mod mqtt_modules;
 mod ports;
 #[allow(rustdoc::bare_urls, reason = "its comments become the JSON Schema's plain descriptions")]
 mod raw;
@@ -27,10 +28,12 @@ mod schema;
 mod secret;
 mod syntax;
 mod units;
+mod web_json;
 
 pub use checked::{
     AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
-    MqttConfig, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WiredTo,
+    MqttConfig, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WebJsonConfig,
+    WebJsonReader, WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;
@@ -38,7 +41,7 @@ pub use environment::Environment;
 pub use examples::{AMOCRM, BITRIX24};
 pub use last_good::{keep as keep_good, last as last_good};
 pub use load::{from_bytes, load, text};
-pub use module::{BusLine, Module, ModuleKind, Point};
+pub use module::{BusLine, Module, ModuleKind, Point, WirenBoard};
 pub use render::{Style, in_short, language_of, render, to_json};
 pub use schema::schema;
 pub use secret::SecretError;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::mqtt_modules;
 use crate::codec::{Line, ModuleMap};
 
 /// An I/O module or gate board.
@@ -35,6 +36,44 @@ pub enum ModuleKind {
         /// Its machine number, 0 to 255.
         address: u8,
     },
+    /// A device of Wiren Board's conventions, behind the broker.
+    WirenBoard(WirenBoard),
+    /// A Shelly of the second generation or later, behind the broker.
+    Shelly {
+        /// Its topic prefix.
+        prefix: String,
+    },
+    /// A device that speaks the gateway's own JSON, behind the broker. Input 0 stands for the passages that it reports.
+    MqttJson {
+        /// What its topics begin with.
+        topic: String,
+    },
+}
+
+/// The controls of a Wiren Board device, by the numbers that a gate's wiring names them by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WirenBoard {
+    /// The device's id in `/devices/<id>`.
+    pub device: String,
+    /// Relays: the first is output 0.
+    pub outputs: Vec<String>,
+    /// Contacts: the first is input 0.
+    pub inputs: Vec<String>,
+    /// Counters: the first is counter 0.
+    pub counters: Vec<String>,
+}
+
+impl WirenBoard {
+    /// Named as the driver of Wiren Board's controllers names those of a WB-MR6C: relay K1 is output 0, input and counter 0 to 6 are the labels on the module.
+    #[must_use]
+    pub fn mr6c(device: &str) -> Self {
+        Self {
+            device: device.to_owned(),
+            outputs: (1..=6).map(|n| format!("K{n}")).collect(),
+            inputs: (0..=6).map(|n| format!("Input {n}")).collect(),
+            counters: (0..=6).map(|n| format!("Input {n} counter")).collect(),
+        }
+    }
 }
 
 /// A serial line that modules share.
@@ -68,7 +107,14 @@ impl ModuleKind {
     pub fn on_line(&self) -> Option<(&BusLine, u8)> {
         match self {
             Self::Modbus { line, address, .. } | Self::GateBoard { line, address } => Some((line, *address)),
+            Self::WirenBoard(_) | Self::Shelly { .. } | Self::MqttJson { .. } => None,
         }
+    }
+
+    /// Whether the module is reached through the broker.
+    #[must_use]
+    pub fn is_behind_broker(&self) -> bool {
+        matches!(self, Self::WirenBoard(_) | Self::Shelly { .. } | Self::MqttJson { .. })
     }
 }
 
@@ -79,6 +125,9 @@ impl Module {
         match &self.kind {
             ModuleKind::Modbus { map, .. } => &map.name,
             ModuleKind::GateBoard { .. } => GATE_BOARD,
+            ModuleKind::WirenBoard(_) => mqtt_modules::WIREN_BOARD,
+            ModuleKind::Shelly { .. } => mqtt_modules::SHELLY,
+            ModuleKind::MqttJson { .. } => mqtt_modules::MQTT_JSON,
         }
     }
 
@@ -86,6 +135,10 @@ impl Module {
     #[must_use]
     pub fn has(&self, point: Point) -> bool {
         let (Point::Output(number) | Point::Input(number) | Point::Counter(number)) = point;
+        // What such a device has only it knows.
+        if matches!((&self.kind, point), (ModuleKind::Shelly { .. }, _) | (ModuleKind::MqttJson { .. }, Point::Output(_))) {
+            return true;
+        }
         self.like(point).iter().any(|(known, _)| *known == number)
     }
 
@@ -97,7 +150,15 @@ impl Module {
             (ModuleKind::Modbus { map, .. }, Point::Input(_)) => map.inputs.iter().map(|one| (one.number, one.label.clone())).collect(),
             (ModuleKind::Modbus { map, .. }, Point::Counter(_)) => map.counters.iter().map(|one| (one.number, one.label.clone())).collect(),
             (ModuleKind::GateBoard { .. }, Point::Output(_) | Point::Counter(_)) => vec![(0, "left".to_owned()), (1, "right".to_owned())],
-            (ModuleKind::GateBoard { .. }, Point::Input(_)) => Vec::new(),
+            (ModuleKind::WirenBoard(names), Point::Output(_)) => numbered(&names.outputs),
+            (ModuleKind::WirenBoard(names), Point::Input(_)) => numbered(&names.inputs),
+            (ModuleKind::WirenBoard(names), Point::Counter(_)) => numbered(&names.counters),
+            (ModuleKind::MqttJson { .. }, Point::Input(_)) => vec![(0, "pass".to_owned())],
+            (ModuleKind::GateBoard { .. }, Point::Input(_)) | (ModuleKind::Shelly { .. }, _) | (ModuleKind::MqttJson { .. }, _) => Vec::new(),
         }
     }
+}
+
+fn numbered(names: &[String]) -> Vec<(u16, String)> {
+    names.iter().enumerate().filter_map(|(number, name)| Some((u16::try_from(number).ok()?, name.clone()))).collect()
 }

@@ -10,7 +10,7 @@ use super::gates::{PORT_EXAMPLE, clash, port_path, unquoted};
 use super::module::GATE_BOARD;
 use super::raw;
 use super::read::{At, nearest};
-use super::{BusLine, Module, ModuleKind, Point, ports};
+use super::{BusLine, Module, ModuleKind, Point, mqtt_modules, ports};
 use crate::board::Board;
 use crate::codec::{Flow, Line, MapError, ModuleMap, Parity, StopBits};
 use crate::words::config as text;
@@ -69,8 +69,11 @@ fn module(raw: &At<raw::Module>, board: Option<&Board>, checker: &mut Checker<'_
     };
     let kind = checker.text(raw.kind.as_ref(), &table, "kind", "kind = \"wb-mr6c\"");
     let kind = match (kind.as_deref(), &raw.kind) {
-        (Some(GATE_BOARD), Some(at)) => gate_board(raw, at, board, checker),
-        (Some(name), Some(at)) => modbus(raw, name, at, board, checker),
+        (Some(name), _) if mqtt_modules::KINDS.contains(&name) => mqtt_modules::check(raw, name, checker),
+        (Some(name), Some(at)) => {
+            mqtt_modules::none_of_it(raw, name, checker);
+            if name == GATE_BOARD { gate_board(raw, at, board, checker) } else { modbus(raw, name, at, board, checker) }
+        }
         _ => None,
     };
     Some(Module { id: id?, title: title?, kind: kind? })
@@ -110,7 +113,7 @@ fn map(kind: &str, at: &At<String>, checker: &mut Checker<'_>) -> Option<ModuleM
     }
     let found = ModuleMap::builtin(kind);
     if found.is_none() {
-        let names: Vec<&str> = ModuleMap::builtin_names().into_iter().chain([GATE_BOARD]).collect();
+        let names: Vec<&str> = ModuleMap::builtin_names().into_iter().chain([GATE_BOARD]).chain(mqtt_modules::KINDS).collect();
         let message = text::UNKNOWN_KIND.with("kind", unquoted(kind));
         let one = checker.mistakes.error(Code::UNKNOWN_KIND, message, &at.span, text::UNKNOWN_HERE);
         if let Some(near) = nearest(kind, names.iter().copied()) {

@@ -31,6 +31,8 @@ table! {
         crm: At<Crm>,
         /// The MQTT broker: for validators that publish passes, and for remote status.
         mqtt: At<Mqtt>,
+        /// The listener for IronLogic Web-JSON controllers.
+        web_json: At<WebJson>,
         /// The journal on this box's disk.
         journal: At<Journal>,
         /// How deliveries are paced and repeated.
@@ -86,7 +88,7 @@ table! {
         service_point: At<String>,
         /// Which way guests go who pass here, where the device does not say. Default "in".
         direction: At<Direction>,
-        /// The reader: "mqtt-json", the name of a shipped profile, or the path of a profile of your own.
+        /// The reader: "mqtt-json", "web-json", the name of a shipped profile, or the path of a profile of your own.
         #[schemars(required)]
         reader: At<String>,
         /// The serial port; better by /dev/serial/by-id than by number.
@@ -96,10 +98,29 @@ table! {
         baud: At<u32>,
         /// With "mqtt-json": the topic to read.
         topic: At<String>,
+        /// With "web-json": the controller's serial number.
+        serial_number: At<u32>,
+        /// With "web-json": what shows that somebody went through. "passage": the controller's sensor; "none": it has none.
+        evidence: At<EvidenceWord>,
+        /// With "web-json": how many bytes of a card's twelve hex digits are its UID. Default: all are kept.
+        #[schemars(range(min = 4, max = 6))]
+        uid_bytes: At<u32>,
+        /// True: a reader that gives 24 bits of a card's UID is taken, although different cards can share them. Default false.
+        accept_short_uids: At<bool>,
         /// "observe": the device decides and reports. "decide": this box does, and opens. Default "observe".
         mode: At<Mode>,
         /// With mode "decide": how to decide, what opens the gate and where a passage is seen.
         door: At<Door>,
+    }
+}
+
+choice! {
+    /// What shows that somebody went through at a controller.
+    EvidenceWord {
+        /// Its sensor.
+        Passage = "passage",
+        /// Nothing.
+        None = "none",
     }
 }
 
@@ -274,6 +295,16 @@ table! {
         stop_bits: At<u32>,
         /// The kernel turns the RS-485 line round for each frame: for ports whose adapter does not do it by itself. Default false.
         rs485: At<bool>,
+        /// With "wirenboard-mqtt" and "shelly": the device, as its topics name it.
+        device: At<String>,
+        /// With "mqtt-json": what the device's topics begin with.
+        topic: At<String>,
+        /// With "wirenboard-mqtt": the relays' controls, output 0 first. Default: K1 to K6.
+        outputs: Vec<At<String>>,
+        /// With "wirenboard-mqtt": the contacts' controls, input 0 first. Default: "Input 0" to "Input 6".
+        inputs: Vec<At<String>>,
+        /// With "wirenboard-mqtt": the counters' controls, counter 0 first. Default: "Input 0 counter" to "Input 6 counter".
+        counters: Vec<At<String>>,
     }
 }
 
@@ -522,6 +553,17 @@ table! {
 }
 
 table! {
+    /// The listener for IronLogic Web-JSON controllers. They speak plain HTTP: keep them on a network of their own.
+    WebJson = "[web_json]" {
+        /// The address and port that the controllers are told to connect to.
+        #[schemars(required)]
+        listen: At<String>,
+        /// What they have to name. Needed unless `listen` is this machine alone.
+        password: At<SecretAt>,
+    }
+}
+
+table! {
     /// The journal on this box's disk.
     Journal = "[journal]" {
         /// Size of a segment file. Default "8MiB".
@@ -569,6 +611,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     (Crm::TITLE, Crm::KEYS),
     (OAuth::TITLE, OAuth::KEYS),
     (Mqtt::TITLE, Mqtt::KEYS),
+    (WebJson::TITLE, WebJson::KEYS),
     (Journal::TITLE, Journal::KEYS),
     (DeliveryTable::TITLE, DeliveryTable::KEYS),
 ];

@@ -118,7 +118,11 @@ impl<T: Read> Read for Vec<T> {
 
 /// What stands at a key that holds a list of tables.
 fn tables(place: Place<'_>) -> Word {
-    if place.key == "module" { words::MODULES } else { words::GATES }
+    match place.key {
+        "module" => words::MODULES,
+        "outputs" | "inputs" | "counters" => words::NAMES,
+        _ => words::GATES,
+    }
 }
 
 /// Notes a value of the wrong type.

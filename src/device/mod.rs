@@ -12,6 +12,7 @@ pub mod gate_board;
 pub mod modbus;
 pub mod mqtt;
 mod outbox;
+pub mod web_json;
 
 use std::pin::Pin;
 use std::sync::Arc;

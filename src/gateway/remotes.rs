@@ -45,6 +45,7 @@ pub(super) struct Connected {
     pub remotes: Remotes,
     pub couriers: Vec<Arc<dyn Courier>>,
     pub mqtt_password: Option<Secret>,
+    pub web_json_password: Option<Secret>,
 }
 
 /// Makes the remotes; nothing is sent yet.
@@ -54,10 +55,12 @@ pub(super) fn connect(config: &Config, clock: &SharedClock) -> Result<Connected,
     let lime = remote(lime_endpoint(config, clock)?, lime::RATE, lime::BURST);
     let crm = remote(crm_endpoint(config, clock)?, config.delivery.crm_rate, config.delivery.crm_burst);
     let mqtt_password = config.mqtt.as_ref().and_then(|mqtt| mqtt.password.as_ref()).map(|secret| secret.load(&config.file)).transpose()?;
+    let web_json = config.web_json.as_ref().and_then(|web_json| web_json.password.as_ref());
+    let web_json_password = web_json.map(|secret| secret.load(&config.file)).transpose()?;
     let zone = config.site.timezone.clone();
     let lime_courier = LimeCourier::new(config.site.id.clone(), clock.stamp().boot, zone);
     let couriers: Vec<Arc<dyn Courier>> = vec![Arc::new(lime_courier), crm_courier(config)];
-    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, mqtt_password })
+    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, mqtt_password, web_json_password })
 }
 
 fn remote(endpoint: Endpoint, (rate, burst): (f64, u32), backoff: (Duration, Duration), clock: &SharedClock) -> Arc<Remote> {

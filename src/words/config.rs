@@ -61,6 +61,7 @@ super::words! {
     A_DATE: "дата", "a date";
     GATES: "таблицы [[gate]]", "[[gate]] tables";
     GATES_HELP: "каждый вход пишется с двойными скобками: [[gate]]", "each gate is written with double brackets: [[gate]]";
+    NAMES: "список названий: [\"K1\", \"K2\"]", "a list of names: [\"K1\", \"K2\"]";
     MODULES: "таблицы [[module]]", "[[module]] tables";
     MODULES_HELP: "каждый модуль пишется с двойными скобками: [[module]]", "each module is written with double brackets: [[module]]";
     A_DURATION: "длительность: \"500ms\", \"120s\", \"5min\", \"6h\" или \"30d\"", "a duration: \"500ms\", \"120s\", \"5min\", \"6h\" or \"30d\"";
@@ -129,6 +130,7 @@ super::words! {
     // C-017 and C-018: what does not fit together.
     NO_BROKER: "вход `{gate}` читает из MQTT, а таблицы [mqtt] нет", "gate `{gate}` reads from MQTT, but there is no [mqtt]";
     NO_BROKER_HELP: "добавьте [mqtt] и url = \"mqtt://127.0.0.1:1883\"", "add [mqtt] with url = \"mqtt://127.0.0.1:1883\"";
+    NO_BROKER_OF: "модуль `{module}` подключён через MQTT, а таблицы [mqtt] нет", "module `{module}` is reached over MQTT, but there is no [mqtt]";
     EITHER_OR: "`{first}` и `{second}` вместе не пишут", "`{first}` and `{second}` exclude each other";
     ONE_OF: "в {place} нужно одно из двух: `{first}` или `{second}`", "{place} needs one of `{first}` and `{second}`";
     ONE_HERE: "одно здесь", "one of them here";
@@ -191,6 +193,19 @@ super::words! {
     HAS_NONE: "у него их нет", "it has none";
     EXPERIMENTAL: "{kind}: протокол известен из одного источника и на оборудовании не проверен", "{kind}: the protocol is known from a single source and not tried on hardware";
     EXPERIMENTAL_HELP: "проверьте открытие и счёт проходов на месте, прежде чем пускать гостей", "try opening and counting on site before guests come";
+
+    // Controllers that come over HTTP, and readers that give too little of a card.
+    SHORT_UIDS: "считыватель {reader} отдаёт только 24 бита номера карты: у разных карт они могут совпасть, и гость заплатит с чужой",
+        "the reader {reader} gives only 24 bits of a card's UID: different cards can share them, and a guest would pay with another's";
+    SHORT_UIDS_HELP: "настройте считыватель на полный UID; если иначе нельзя: accept_short_uids = true",
+        "set the reader up to give the whole UID; if it cannot: accept_short_uids = true";
+    NO_LISTENER: "контроллер входа `{gate}` приходит по HTTP, а таблицы [web_json] нет", "the controller of gate `{gate}` comes over HTTP, but there is no [web_json]";
+    SAME_CONTROLLER: "входы `{first}` и `{second}` не могут быть одним контроллером", "gates `{first}` and `{second}` cannot be of one controller";
+    SAME_CONTROLLER_HELP: "у входов одного контроллера разные direction и одинаковые evidence и uid_bytes",
+        "gates of one controller go different ways, and say the same evidence and uid_bytes";
+    OPEN_LISTENER: "{listen} открыт всей сети без пароля", "{listen} is open to the whole network, without a password";
+    OPEN_LISTENER_HELP: "добавьте password = { file = \"web-json\" }: буквы и цифры; контроллеру дают адрес http://…/connect/ПАРОЛЬ",
+        "add password = { file = \"web-json\" }, letters and digits; the controller is given the address http://…/connect/PASSWORD";
 
     // The end of `check`.
     IN_ORDER: "{file}: всё в порядке, {gates} {gates#вход|входа|входов}", "{file}: in order, {gates} {gates#gate|gates}";

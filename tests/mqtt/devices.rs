@@ -190,8 +190,8 @@ async fn a_wiren_board_relay_is_pulsed_and_no_order_is_ever_kept() {
 async fn what_the_broker_kept_of_contacts_is_a_baseline_and_what_comes_after_is_a_passage() {
     let broker = Mosquitto::start().await;
     let mut device = Device::playing(broker.port, &format!("{WB}K1/on"), relay).await;
-    device.says(&format!("{WB}Input 1 counter"), "65533", true).await;
-    device.says(&format!("{WB}Input 6"), "1", true).await;
+    broker.publish(&format!("{WB}Input 1 counter"), true, vec!["65533".to_owned()]).await;
+    broker.publish(&format!("{WB}Input 6"), true, vec!["1".to_owned()]).await;
     let mut rig = Rig::of(&broker, wb(), Some(Contact::Counter(1))).await;
     assert_eq!(rig.signal().await, Signal::Free(true), "a fire is a state, not an event");
     device.says(&format!("{WB}Input 6"), "0", true).await;
@@ -274,9 +274,9 @@ async fn a_shelly_answers_by_id_ends_its_pulse_itself_and_tells_of_its_inputs() 
         vec![(format!("{}/rpc", request["src"].as_str().unwrap()), answer.to_string(), false)]
     })
     .await;
-    device.says(&format!("{SHELLY}/online"), "true", true).await;
+    broker.publish(&format!("{SHELLY}/online"), true, vec!["true".to_owned()]).await;
     let event = |event: &str| json!({ "src": SHELLY, "method": "NotifyEvent", "params": { "ts": 1.0, "events": [{ "component": "input:0", "id": 0, "event": event }] } });
-    device.says(&format!("{SHELLY}/events/rpc"), &event("btn_down").to_string(), true).await;
+    broker.publish(&format!("{SHELLY}/events/rpc"), true, vec![event("btn_down").to_string()]).await;
     let mut rig = Rig::of(&broker, MqttSpeech::Shelly { prefix: SHELLY.to_owned() }, Some(Contact::Input(0))).await;
     assert_eq!(rig.open().await, Err(NotOpened::Refused("error -109".to_owned())));
     assert_eq!(rig.open().await, Ok(()));
@@ -305,6 +305,9 @@ async fn a_device_of_our_own_json_acknowledges_refuses_stays_silent_and_tells_pa
     let broker = Mosquitto::start().await;
     let mut orders = 0;
     let device = Device::playing(broker.port, &format!("{OWN}/+"), move |topic, text| {
+        if topic.ends_with("/pass") {
+            return Vec::new();
+        }
         let order: Value = serde_json::from_str(text).unwrap();
         orders += i32::from(topic.ends_with("/open"));
         let ack = |ok: bool| (format!("{OWN}/open/ack"), json!({ "v": 1, "id": order["id"], "ok": ok, "error": "blocked" }).to_string(), false);
@@ -316,7 +319,7 @@ async fn a_device_of_our_own_json_acknowledges_refuses_stays_silent_and_tells_pa
     })
     .await;
     let passed = |id: &str| json!({ "v": 1, "id": id, "kind": "passed", "dir": "in" }).to_string();
-    device.says(&format!("{OWN}/pass"), &passed("kept"), true).await;
+    broker.publish(&format!("{OWN}/pass"), true, vec![passed("kept")]).await;
     let mut rig = Rig::of(&broker, MqttSpeech::Json { topic: OWN.to_owned(), events: true }, None).await;
     let order = rig.order(30_000);
     assert_eq!(rig.relay.open(order.clone()).await, Ok(()));

@@ -74,7 +74,8 @@ impl Gate {
     }
 
     fn take_in(&mut self, site: &mut Site) {
-        let request = http::Request::get("/gw/v1/entitlements?service_point_ids=sp-1").header("authorization", format!("Bearer {}", site.lime.token()));
+        let request =
+            http::Request::get("/gw/v1/entitlements?service_point_ids=sp-1").header("authorization", format!("Bearer {}", site.lime.token()));
         let answer = site.call(Host::Lime, 0, NOW, request.body(bytes::Bytes::new()).expect("a request"));
         let mut receiving = self.keeper.receiving(self.clock.stamp());
         let mut reader = Reader::new(self.key.clone());
@@ -127,7 +128,8 @@ async fn what_one_gate_let_in_its_neighbour_refuses_and_a_stranger_changes_nothi
     let broker = Mosquitto::start().await;
     let mut site = site();
     let stranger = MediaKey::of_venue(&Secret::new("another-venue-another-venue-another"));
-    let mut gates = [Gate::new("a", Some(broker.port), media_key()), Gate::new("b", Some(broker.port), media_key()), Gate::new("c", Some(broker.port), stranger)];
+    let mut gates =
+        [Gate::new("a", Some(broker.port), media_key()), Gate::new("b", Some(broker.port), media_key()), Gate::new("c", Some(broker.port), stranger)];
     gates.iter_mut().for_each(|gate| gate.take_in(&mut site));
     let [a, b, c] = &gates;
     // Said before the neighbour may have subscribed: what was missed is said again, here by a further pass.

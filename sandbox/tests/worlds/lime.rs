@@ -348,11 +348,16 @@ fn a_question_that_comes_after_the_report_changes_nothing() {
     assert_eq!(bench.post("/gw/v1/authorize", &question(1, "immediate")).json["decision"], "grant");
     let state = bench.site.state(Host::Lime);
     assert_eq!((state["transactions"].as_u64(), state["holds"].as_object().map(serde_json::Map::len)), (Some(1), Some(0)));
-    assert_eq!(bench.post("/gw/v1/authorize", &{
-        let mut other = question(2, "immediate");
-        other["commit"] = json!("never");
-        other
-    }).status, 400);
+    assert_eq!(
+        bench
+            .post("/gw/v1/authorize", &{
+                let mut other = question(2, "immediate");
+                other["commit"] = json!("never");
+                other
+            })
+            .status,
+        400
+    );
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod wirenboard;
 
 pub use driver::start;
 
+pub use crate::config::WirenBoard;
+use crate::config::{Config, Module, ModuleKind, ReaderConfig};
 use speech::Speech;
 
 /// A device behind the broker.
@@ -47,29 +49,21 @@ pub enum MqttSpeech {
     },
 }
 
-/// The controls of a Wiren Board device, by the numbers that a gate's wiring names them by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WirenBoard {
-    /// The device's id in `/devices/<id>`.
-    pub device: String,
-    /// Relays: the first is output 0.
-    pub outputs: Vec<String>,
-    /// Contacts: the first is input 0.
-    pub inputs: Vec<String>,
-    /// Counters: the first is counter 0.
-    pub counters: Vec<String>,
-}
-
-impl WirenBoard {
-    /// Named as the driver of Wiren Board's controllers names those of a WB-MR6C: relay K1 is output 0, input and counter 0 to 6 are the labels on the module.
+impl MqttModule {
+    /// The module as the driver needs it; nothing when it is not behind the broker.
     #[must_use]
-    pub fn mr6c(device: &str) -> Self {
-        Self {
-            device: device.to_owned(),
-            outputs: (1..=6).map(|n| format!("K{n}")).collect(),
-            inputs: (0..=6).map(|n| format!("Input {n}")).collect(),
-            counters: (0..=6).map(|n| format!("Input {n} counter")).collect(),
-        }
+    pub fn of(module: &Module, config: &Config) -> Option<Self> {
+        let speaks = match &module.kind {
+            ModuleKind::WirenBoard(names) => MqttSpeech::WirenBoard(names.clone()),
+            ModuleKind::Shelly { prefix } => MqttSpeech::Shelly { prefix: prefix.clone() },
+            ModuleKind::MqttJson { topic } => {
+                let passes = format!("{topic}/pass");
+                let read = config.gates.iter().any(|gate| matches!(&gate.reader, ReaderConfig::MqttJson { topic } if *topic == passes));
+                MqttSpeech::Json { topic: topic.clone(), events: !read }
+            }
+            ModuleKind::Modbus { .. } | ModuleKind::GateBoard { .. } => return None,
+        };
+        Some(Self { id: module.id.clone(), speaks })
     }
 }
 

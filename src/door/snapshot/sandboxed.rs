@@ -18,9 +18,7 @@ use super::media::MediaKey;
 use super::{PointRules, Rules, Snapshot};
 use crate::clock::{Clock as _, ManualClock, SharedClock};
 use crate::delivery::{Limit, Remote};
-use crate::domain::{
-    Decision, Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, Secret, ServicePointId,
-};
+use crate::domain::{Decision, Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, Secret, ServicePointId};
 use crate::door::{Answer as Said, Authority as _, Commit, Entitlements as _, Known, Online, Question};
 use crate::http::{Answer, Bearer, BoxFuture, Endpoint, Exchange, Failure, Request, Transport};
 
@@ -164,6 +162,7 @@ fn pass(number: u128, value: &str, clock: &ManualClock) -> Pass {
         stamp: clock.stamp(),
         device_ms: None,
         test: false,
+        door: None,
     }
 }
 

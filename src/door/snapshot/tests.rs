@@ -314,7 +314,12 @@ fn right(kind: RightKind, amount: Option<i64>) -> Entitlement {
 }
 
 fn terms() -> Terms {
-    let tariff = Tariff { price: Some(500), prices: BTreeMap::from([("child".to_owned(), 300)]), categories: vec!["adult".into(), "child".into()], hours: None };
+    let tariff = Tariff {
+        price: Some(500),
+        prices: BTreeMap::from([("child".to_owned(), 300)]),
+        categories: vec!["adult".into(), "child".into()],
+        hours: None,
+    };
     Terms { version: "s".into(), tariffs: BTreeMap::from([("sp-1".to_owned(), tariff)]), ..Terms::default() }
 }
 
@@ -498,7 +503,8 @@ proptest! {
 fn no_card_and_no_client_is_on_disk_and_another_key_does_not_fit() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
     let first = snapshot(&clock, Vec::new());
-    take_in(&mut keeper(&first, folder.path()), &clock, answer("s-1", None, &[("card_uid:CANARY77".to_owned(), Some(visits(2)))]).as_bytes(), 64).unwrap();
+    take_in(&mut keeper(&first, folder.path()), &clock, answer("s-1", None, &[("card_uid:CANARY77".to_owned(), Some(visits(2)))]).as_bytes(), 64)
+        .unwrap();
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(6).any(|six| six == b"CANARY"), "a card number on disk");

@@ -28,9 +28,14 @@ pub(crate) fn alarm(alarm: &Alarm) -> Signal {
 pub(crate) struct Ids(VecDeque<String>);
 
 impl Ids {
+    /// Whether this one counts as taken.
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.0.iter().any(|known| known == id)
+    }
+
     /// Whether this one is new; it counts as taken now.
     pub(crate) fn fresh(&mut self, id: &str) -> bool {
-        if self.0.iter().any(|known| known == id) {
+        if self.contains(id) {
             return false;
         }
         if self.0.len() >= REMEMBERED {
