@@ -7,10 +7,10 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | everything below |
 //! | 4 | [`gateway`] (assembly of the running service) | everything below |
-//! | 3 | [`source`], [`device`], [`door`], [`mqtt`], [`delivery`], [`status`] | everything below |
+//! | 3 | [`source`], [`device`], [`listen`], [`door`], [`mqtt`], [`delivery`], [`status`] | everything below |
 //! | 2 | [`flow`] | everything below |
 //! | 1 | [`journal`], [`lime`], [`crm`], [`codec`], [`http`] | everything below |
-//! | 0 | [`domain`], [`clock`], [`config`], [`board`], [`files`], [`words`] | each other |
+//! | 0 | [`domain`], [`clock`], [`config`], [`board`], [`files`], [`ports`], [`words`] | each other |
 //!
 //! Imports go down only. Never: an acknowledgement ahead of the disk; I/O, a clock or randomness inside `flow`, `codec` or a conversation with a
 //! destination; a global; a value from outside that can panic the process.
@@ -35,7 +35,9 @@ pub mod gateway;
 pub mod http;
 pub mod journal;
 pub mod lime;
+pub mod listen;
 pub mod mqtt;
+pub mod ports;
 pub mod source;
 pub mod status;
 pub mod tap;

@@ -391,3 +391,29 @@ proptest! {
         digest(&BENCH, &bytes);
     }
 }
+
+#[test]
+fn a_door_has_its_defaults_and_charges_where_it_sees_the_passage() {
+    use config::{ChargeAt, InputAt, OutputAt, PassageAt, PassageBy, Policy, WiredTo};
+    let bench = Bench::new();
+    let with = |door: &str| {
+        let gate = format!("service_point = \"sp-4\"\nmode = \"decide\"\ndoor = {door}");
+        let text = format!(
+            "{}\n[[module]]\nid = \"io1\"\nkind = \"wb-mr6c\"\nport = \"/dev/serial/by-id/usb-io\"\naddress = 1\n",
+            config::AMOCRM.replacen("service_point = \"sp-4\"", &gate, 1)
+        );
+        assert!(text.contains("decide"), "{text}");
+        let (config, warnings) = bench.load(text.as_bytes()).unwrap();
+        assert_eq!(warnings, []);
+        (config.gates[0].door.clone().unwrap(), config.gates[1].door.clone())
+    };
+    let (door, other) = with("{ open = { module = \"io1\" }, passage = { module = \"io1\", counter = 4 }, free = { module = \"io1\", input = 3 } }");
+    assert_eq!((door.policy, door.charge, other), (Policy::SnapshotOnly, ChargeAt::Passage, None));
+    assert_eq!((door.budget.as_millis(), door.wait.as_millis(), door.pulse.as_millis()), (300, 5_000, 500));
+    let io1 = || WiredTo::Module("io1".to_owned());
+    assert_eq!(door.open, OutputAt { of: io1(), output: 0 });
+    assert_eq!(door.passage, Some(PassageAt { of: io1(), by: PassageBy::Counter(4) }));
+    assert_eq!(door.free, Some(InputAt { of: io1(), input: 3 }));
+    let (door, _) = with("{ open = { module = \"io1\", output = 2 }, policy = \"deny\" }");
+    assert_eq!((door.policy, door.charge, door.passage), (Policy::Deny, ChargeAt::Open, None));
+}

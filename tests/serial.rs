@@ -3,13 +3,16 @@
 
 mod serial_bench;
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use limegate::device::Told;
 use limegate::status::Link;
 use sandbox::turnstile::{Answer, Family, Simulator};
 use serial_bench::{Bench, Mood, eventually, reader};
+use serialport::{SerialPort, TTYPort};
 
 /// Replugs in a row: `LIMEGATE_REPLUGS=1000` for the long form.
 fn replugs() -> usize {
@@ -289,4 +292,39 @@ async fn no_card_number_reaches_status_or_log() {
     let log = log.text();
     assert!(log.contains("not stored") && log.contains("no frame") && log.contains("is closed"), "the log was captured: {log}");
     assert!(!log.contains("CA9A21E5") && !state.contains("CA9A21E5"), "{log}\n{state}");
+}
+
+/// Tells the refusal until the scanner hears its command: a command that could not go out at once is dropped, and the machine may be busy.
+fn heard(scanner: &mut TTYPort, tell: impl Fn()) -> Vec<u8> {
+    scanner.set_timeout(Duration::from_millis(300)).unwrap();
+    let mut bytes = [0; 16];
+    for _ in 0..100 {
+        tell();
+        if let Ok(count) = scanner.read(&mut bytes) {
+            return bytes[..count].to_vec();
+        }
+    }
+    panic!("the scanner heard nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_beeps_at_the_scanner_and_never_before_the_pass_is_on_disk() {
+    let (mut scanner, slave) = TTYPort::pair().unwrap();
+    let path = slave.name().unwrap();
+    let (bench, voice) = Bench::voiced("scanner-datalogic", std::path::Path::new(&path)).await;
+    bench.intake.set(Mood::Stuck);
+    scanner.write_all(b"LG-48213-0007\r").unwrap();
+    eventually("the pass is on its way to disk", || bench.intake.attempts() == 1).await;
+    let no = Told::No { code: "already_used".to_owned(), lines: Vec::new() };
+    for _ in 0..10 {
+        voice.tell(&no);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(scanner.bytes_to_read().unwrap(), 0, "a beep ahead of the disk");
+    bench.intake.set(Mood::Stores);
+    bench.stored(&["LG-48213-0007"]).await;
+    let beeps = tokio::task::spawn_blocking(move || heard(&mut scanner, || voice.tell(&no))).await.unwrap();
+    assert!(beeps.iter().all(|byte| *byte == b'F'), "{beeps:?}");
+    drop(slave);
+    bench.stop().await;
 }

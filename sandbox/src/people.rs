@@ -34,7 +34,7 @@ const FATHERS: [(&str, &str); 8] = [
 ];
 
 /// An invented person.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Person {
     pub(crate) last_name: String,
     pub(crate) first_name: String,

@@ -73,6 +73,26 @@ impl Site {
         Outcome { after_ms: verdict.delay_ms, what, committed }
     }
 
+    /// What a person does in a service: the cashier in Lime, a manager in a CRM. `POST /_sandbox/{service}/{action}` answers this.
+    ///
+    /// # Errors
+    /// The action is not known, or its body does not fit: a sentence for people.
+    pub fn act(&mut self, host: Host, action: &str, now_ms: u64, wall_ms: i64, body: &Value) -> Result<Value, String> {
+        self.settle(now_ms, wall_ms);
+        match host {
+            Host::Lime => self.lime.act(action, wall_ms, body),
+            Host::Amocrm => self.amocrm.act(action, now_ms, wall_ms, body),
+            Host::Bitrix24 => self.bitrix24.act(action, now_ms, wall_ms, body),
+        }
+    }
+
+    /// For how long a service would keep this request waiting while nothing happens (a long poll). [`Site::call`] never waits: who calls it in virtual time
+    /// lets the time pass.
+    #[must_use]
+    pub fn held_ms(&self, host: Host, request: &Request<Bytes>) -> Option<u64> {
+        if host == Host::Lime { self.lime.held_ms(request) } else { None }
+    }
+
     /// Carries out the late commits that are due. [`Site::call`] does it first; call it before looking at the state.
     pub fn settle(&mut self, now_ms: u64, wall_ms: i64) {
         let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|late| late.due_ms <= now_ms);

@@ -10,7 +10,9 @@ mod config;
 mod crm;
 mod dead;
 mod journal;
+mod listen;
 pub mod logs;
+mod ports;
 pub mod render;
 mod run;
 mod show;
@@ -25,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::Language;
+use crate::config::{self as config_file, Config, Environment, Language};
 use crate::control::ClientError;
 use crate::words::journal as words;
 
@@ -114,6 +116,10 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Show passes as they come.
     Tap(tap::TapArgs),
+    /// Show the serial ports, who holds them, and what is heard on them.
+    Ports,
+    /// Show what comes over a serial port, and guess what reader it is. Never writes.
+    Listen(listen::ListenArgs),
     /// Look into what is stored and what became of it.
     Journal(journal::JournalArgs),
     /// Look at what was refused for good, send it again or give it up.
@@ -145,6 +151,8 @@ pub fn main() -> ExitCode {
         Command::Status => status::run(&cli.global),
         Command::Verify(args) => verify::run(&cli.global, &args),
         Command::Tap(args) => tap::run(&cli.global, &args),
+        Command::Ports => ports::run(&cli.global),
+        Command::Listen(args) => listen::run(&cli.global, &args),
         Command::Journal(args) => journal::run(&cli.global, &args),
         Command::Dead(args) => dead::run(&cli.global, &args),
         Command::Crm(args) => crm::run(&cli.global, &args),
@@ -154,6 +162,13 @@ pub fn main() -> ExitCode {
         Command::Config(args) => config::run(&cli.global, &args),
     }
     .into()
+}
+
+/// The language, and the config where there is a good one: for commands that work without it.
+fn quietly(global: &Global) -> (Language, Option<Config>) {
+    let config = config_file::load(&global.config, &Environment::of_process()).ok().map(|(config, _)| config);
+    let language = global.language().or(config.as_ref().map(|config| config.site.language)).unwrap_or_default();
+    (language, config)
 }
 
 /// Runs a future of a command that asks the gateway or a remote. One thread is enough for it.

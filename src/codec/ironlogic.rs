@@ -17,6 +17,7 @@
 //! and left a hex digit; a damaged Em-Marine line passes where a digit became another digit.
 
 use super::uid::{UidOrder, bytes, canonical, upper};
+use super::uid_text::is_random;
 use super::{Bad, Decoded, Decoder, End, Framing, GIVE_UP_MS, Presented};
 use crate::codec::lines::{Lines, Step};
 use crate::domain::{Medium, MediumKind, Personal};
@@ -35,6 +36,8 @@ pub struct IronLogicOptions {
     pub uid_order: UidOrder,
     /// A Mifare line counts only when its pair agrees with its UID.
     pub check_pair: bool,
+    /// Mifare UIDs of four bytes that begin with 08, drawn anew at each presentation, are taken. Else they are refused.
+    pub keep_random: bool,
 }
 
 /// The decoder.
@@ -85,6 +88,9 @@ impl IronLogic {
         let (series, number) = read_pair(pair).ok_or(Bad::Malformed)?;
         if self.options.check_pair && !pair_agrees(&printed, series, number) {
             return Err(Bad::Checksum);
+        }
+        if !self.options.keep_random && is_random(&value) {
+            return Err(Bad::RandomUid);
         }
         Ok(medium(value, text, "ironlogic-text/mifare"))
     }
@@ -237,7 +243,7 @@ impl SplitAtLastSpace for [u8] {
 mod tests {
     use super::*;
 
-    const PLAIN: IronLogicOptions = IronLogicOptions { reader_number: false, uid_order: UidOrder::AsIs, check_pair: true };
+    const PLAIN: IronLogicOptions = IronLogicOptions { reader_number: false, uid_order: UidOrder::AsIs, check_pair: true, keep_random: false };
 
     fn decode(options: IronLogicOptions, bytes: &[u8]) -> Vec<String> {
         let mut out = Vec::new();
@@ -296,6 +302,13 @@ mod tests {
         let line = b"Mifare[BCD14264] 1K (0004,08) 066,53692\r\nMifare[FA592F830412E6] UL (0144,00) 004,04838\r\n";
         assert_eq!(decode(IronLogicOptions { uid_order: UidOrder::Reversed, ..PLAIN }, line), ["6442D1BC", "E61204832F59FA"]);
         assert_eq!(decode(IronLogicOptions { uid_order: UidOrder::Mixed7, ..PLAIN }, line), ["BCD14264", "E61204832F59FA"]);
+    }
+
+    #[test]
+    fn a_random_uid_of_a_phone_identifies_nobody_unless_it_is_to_be_kept() {
+        let line = b"Mifare[08D14264] 1K (0004,08) 066,53512\r\n";
+        assert_eq!(decode(PLAIN, line), ["random_uid"]);
+        assert_eq!(decode(IronLogicOptions { keep_random: true, ..PLAIN }, line), ["08D14264"]);
     }
 
     #[test]

@@ -1,14 +1,20 @@
 //! Codecs: bytes <-> frames. Pure: no I/O, no clock. Any chunking of the same bytes gives the same frames.
 //!
 //! A read-only protocol is one [`Decoder`] in one file here; which reader speaks which, and with what options, is data: a [`Profile`] in
-//! `config/readers/`. Protocols that the gateway has to ask (OSDP, Modbus) will bring a driver of their own beside this trait: a decoder never writes.
+//! `config/readers/`. A decoder never writes: protocols that the gateway has to ask ([`osdp`]) stand beside this trait, and have a driver in `device`.
 //!
 //! Never: a panic or unbounded growth on any bytes; a value that was not wholly in one undamaged frame.
 
+mod colon_lrc;
+pub mod gate_board;
+pub mod guess;
 mod ironlogic;
 mod lines;
+pub mod modbus;
+mod module_map;
 #[cfg(test)]
 mod noise_tests;
+pub mod osdp;
 mod profile;
 mod rdm6300;
 mod repeats;
@@ -16,14 +22,18 @@ mod scanner;
 #[cfg(test)]
 mod tests;
 mod uid;
+mod uid_text;
 
+pub use colon_lrc::{ColonLrc, ColonLrcOptions};
 pub use ironlogic::{IronLogic, IronLogicOptions};
 pub use lines::{End, Framing};
-pub use profile::{Answers, Codec, Expected, Flow, Line, Parity, Profile, ProfileError, Sample, StopBits, Title};
+pub use module_map::{Counter, Input, MapError, ModuleMap, Output, Setting};
+pub use profile::{Answers, Certainty, Codec, Expected, Flow, Line, Parity, Profile, ProfileError, Sample, StopBits, Title, Voicing};
 pub use rdm6300::{Rdm6300, Rdm6300Options};
 pub use repeats::Repeats;
 pub use scanner::{Charset, Content, Scanner, ScannerOptions};
 pub use uid::UidOrder;
+pub use uid_text::{UidFormat, UidText};
 
 use crate::domain::Medium;
 
@@ -81,6 +91,8 @@ pub enum Bad {
     UnknownMedium,
     /// Bytes that are no text in the profile's character set.
     Charset,
+    /// A UID that the card or phone draws anew each time: it identifies nobody.
+    RandomUid,
     /// Broken off: another frame began, or the line went silent.
     Cut,
 }
@@ -96,6 +108,7 @@ impl Bad {
             Self::Checksum => "checksum",
             Self::UnknownMedium => "unknown_medium",
             Self::Charset => "charset",
+            Self::RandomUid => "random_uid",
             Self::Cut => "cut",
         }
     }

@@ -11,8 +11,7 @@
 
 use serde::Deserialize;
 
-use super::uid::{UidOrder, canonical};
-use super::{Bad, Decoded, Decoder, End, Framing, GIVE_UP_MS, Presented};
+use super::{Bad, Decoded, Decoder, End, Framing, GIVE_UP_MS, Presented, UidText};
 use crate::codec::lines::{Lines, Step};
 use crate::domain::{Medium, MediumKind, Personal};
 
@@ -38,7 +37,7 @@ pub enum Content {
     Qr,
     /// Text of a one-dimensional barcode.
     Barcode,
-    /// Hex digits of a card's UID.
+    /// A card's UID, printed as the options say.
     Uid,
 }
 
@@ -61,8 +60,8 @@ pub struct ScannerOptions {
     pub charset: Charset,
     /// What a payload is where no AIM identifier says it.
     pub content: Content,
-    /// Order of a UID's bytes.
-    pub uid_order: UidOrder,
+    /// How a UID is printed.
+    pub uid: UidText,
 }
 
 /// The decoder.
@@ -113,13 +112,17 @@ impl Scanner {
 
     fn medium(&self, text: &str, aim: Option<&str>, payload: &str) -> Result<Medium, Bad> {
         let (kind, value) = match (self.options.content, aim.and_then(symbology)) {
-            (Content::Uid, _) => (MediumKind::CardUid, canonical(payload.as_bytes(), self.options.uid_order).ok_or(Bad::Malformed)?),
+            (Content::Uid, _) => (MediumKind::CardUid, self.options.uid.read(payload)?),
             (Content::Qr, None) => (MediumKind::Qr, payload.to_owned()),
             (Content::Barcode, None) => (MediumKind::Barcode, payload.to_owned()),
             (_, Some(kind)) => (kind, payload.to_owned()),
         };
         let raw = (value != text).then(|| Personal::new(text));
-        let format = aim.map_or_else(|| "scanner-line".to_owned(), |aim| format!("scanner-line/{aim}"));
+        let format = match (kind, aim) {
+            (MediumKind::CardUid, _) => format!("scanner-line/{}", self.options.uid.word()),
+            (_, Some(aim)) => format!("scanner-line/{aim}"),
+            (_, None) => "scanner-line".to_owned(),
+        };
         Ok(Medium { kind, value: Personal::new(value), raw, format })
     }
 
@@ -233,7 +236,7 @@ mod tests {
             idle_ms: 100,
             charset: Charset::Auto,
             content: Content::Qr,
-            uid_order: UidOrder::AsIs,
+            uid: UidText::default(),
         }
     }
 
@@ -345,7 +348,8 @@ mod tests {
 
     #[test]
     fn a_serial_reader_that_prints_hex_gives_a_card() {
-        let uid = ScannerOptions { content: Content::Uid, uid_order: UidOrder::Reversed, ..options(End::Cr) };
+        let uid = UidText { order: crate::codec::UidOrder::Reversed, ..UidText::default() };
+        let uid = ScannerOptions { content: Content::Uid, uid, ..options(End::Cr) };
         assert_eq!(decode(uid.clone(), b"bcd14264\r"), "CardUid:6442D1BC|");
         assert_eq!(decode(uid, b"bcd1426\r"), "malformed|");
     }

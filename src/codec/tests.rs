@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::{Bad, Decoded, Expected, Profile};
+use crate::domain::MediumKind;
 
 static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| {
     Profile::builtin_names().into_iter().map(|name| Profile::builtin(name).unwrap_or_else(|| panic!("{name} does not load"))).collect()
@@ -74,6 +75,12 @@ fn a_profile_that_is_wrong_is_refused_with_its_place_and_reason() {
         ("[[sample]]", "[line]\nbaud = 1\n[[sample]]", "300 to 4000000"),
         ("[[sample]]", "[answers]\nack = \"6\"\nnak = \"15\"\n[[sample]]", "answers.ack"),
         ("scanner-line]", "osdp]", "osdp"),
+        ("\"cr\"", "\"cr\"\nformat = \"dec\"", "content = \"uid\""),
+        ("\"cr\"", "\"cr\"\ncontent = \"uid\"\nformat = \"dec\"", "uid_bytes"),
+        ("\"cr\"", "\"cr\"\ncontent = \"uid\"\ndelimiter = \"A\"", "delimiter"),
+        ("[[sample]]", "[voice]\ncertainty = \"documented\"\n[[sample]]", "at least one of go"),
+        ("[[sample]]", "[voice]\nno = \"4\"\ncertainty = \"documented\"\n[[sample]]", "voice.no"),
+        ("[[sample]]", "[voice]\nno = \"46\"\n[[sample]]", "certainty"),
         ("medium = \"qr\"", "removal = true", "sample 1: gives takes"),
         ("text = \"LG-1\\r\"", "hex = \"0\"", "sample 1: hex"),
     ] {
@@ -175,12 +182,57 @@ proptest! {
         for profile in PROFILES.iter() {
             let mut decoder = profile.decoder();
             let mut out = Vec::new();
-            // Printable bytes only: no terminator ever comes.
-            let noise: Vec<u8> = (0..40_000).map(|_| rng.u8(b' '..b'~')).collect();
+            // Printable bytes only, and no colon: no frame ever begins by its header or ends.
+            let noise: Vec<u8> = (0..40_000).map(|_| rng.u8(b' '..b'~')).map(|byte| if byte == b':' { b';' } else { byte }).collect();
             decoder.push(&noise, &mut out);
             decoder.idle(&mut out);
             prop_assert!(out.iter().all(|one| matches!(one, Decoded::Bad(Bad::TooLong | Bad::Cut))), "{}: {:?}", profile.name, out);
             prop_assert!(out.len() < 10, "{}", profile.name);
         }
     }
+}
+
+/// The one card that a telegram tells of.
+fn card(profile: &str, telegram: &str) -> String {
+    let profile = PROFILES.iter().find(|one| one.name == profile).unwrap();
+    match decode(profile, [telegram.as_bytes()]).as_slice() {
+        [Expected::Medium { kind: MediumKind::CardUid, value, .. }] => value.clone(),
+        other => panic!("{}: {other:?}", profile.name),
+    }
+}
+
+#[test]
+fn one_card_is_one_medium_whichever_kind_of_reader_it_is_held_at() {
+    for (reader, telegram) in [("ironlogic-z2", "Em-Marine[1700] 009,22847\r\n"), ("colon-lrc", ":170009593F48"), ("rdm6300", "\x02170009593F78\x03")]
+    {
+        assert_eq!(card(reader, telegram), "170009593F", "{reader}");
+    }
+    for (reader, telegram) in
+        [("ironlogic-z2", "Mifare[BCD14264] 1K (0004,08) 066,53692\r\n"), ("uid-hex", "BCD14264\r\n"), ("uid-dec", "1682100668\r\n")]
+    {
+        assert_eq!(card(reader, telegram), "BCD14264", "{reader}");
+    }
+    assert_eq!(card("uid-w26pair", "066,53692\r\n"), "42D1BC", "a pair is not the card: it is some of its bits");
+}
+
+#[test]
+fn readers_that_print_uids_of_four_and_seven_bytes_in_opposite_orders_meet_through_their_options() {
+    let profile = |codec: &str, sample: &str, value: &str, format: &str| {
+        let text = format!(
+            "name = \"p\"\ntitle = {{ ru = \"p\", en = \"p\" }}\n{codec}\n[[sample]]\ntext = \"{sample}\\r\\n\"\ngives = [{{ medium = \"card_uid\", value = \"{value}\", format = \"{format}\" }}]\n"
+        );
+        Profile::parse("p", &text).unwrap();
+    };
+    let mixed = "[codec.ironlogic-text]\nuid_order = \"mixed7\"";
+    profile(mixed, "Mifare[BCD14264] 1K (0004,08) 066,53692", "BCD14264", "ironlogic-text/mifare");
+    profile(mixed, "Mifare[FA592F830412E6] UL (0144,00) 004,04838", "E61204832F59FA", "ironlogic-text/mifare");
+    let turned = "[codec.scanner-line]\nterminator = \"cr_lf\"\ncontent = \"uid\"\nuid_order = \"reversed\"\ndelimiter = \"-\"";
+    profile(turned, "64-42-D1-BC", "BCD14264", "scanner-line/hex");
+    profile(turned, "FA-59-2F-83-04-12-E6", "E61204832F59FA", "scanner-line/hex");
+}
+
+#[test]
+fn only_a_number_pair_is_too_short_to_pay_with() {
+    let short: Vec<&str> = PROFILES.iter().filter(|profile| profile.gives_short_uids()).map(|profile| profile.name.as_str()).collect();
+    assert_eq!(short, ["uid-w26pair"]);
 }

@@ -15,15 +15,34 @@ pub enum UidOrder {
     Mixed7,
 }
 
+impl UidOrder {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::AsIs, Self::Reversed, Self::Mixed7];
+
+    /// As a profile writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AsIs => "as_is",
+            Self::Reversed => "reversed",
+            Self::Mixed7 => "mixed7",
+        }
+    }
+}
+
 /// Upper-case hex of the UID that `hex` spells, in the given order. `None` when it is no even number of hex digits.
 pub(super) fn canonical(hex: &[u8], order: UidOrder) -> Option<String> {
-    let mut bytes = bytes(hex)?;
+    bytes(hex).map(|bytes| canonical_bytes(bytes, order))
+}
+
+/// Upper-case hex of a UID in the given order.
+pub(super) fn canonical_bytes(mut bytes: Vec<u8>, order: UidOrder) -> String {
     match order {
         UidOrder::AsIs => {}
         UidOrder::Mixed7 if bytes.len() <= 4 => {}
         UidOrder::Reversed | UidOrder::Mixed7 => bytes.reverse(),
     }
-    Some(upper(&bytes))
+    upper(&bytes)
 }
 
 /// The bytes that `hex` spells.

@@ -10,11 +10,16 @@ use super::environment::Environment;
 use super::gates::{self, unquoted};
 use super::raw::{self, SecretAt};
 use super::read::{At, Span, missing, nearest, shown};
-use super::{Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, units};
+use super::{
+    Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, modules, units, web_json,
+};
 use crate::board::{self, Board};
+use crate::words::Word;
 use crate::words::config as text;
 
 pub(super) const STATE_DIR: &str = "/var/lib/limegate";
+/// A shorter key of the venue can be guessed from what gates tell each other.
+const KEY_LENGTH: usize = 32;
 const TOKEN_EXAMPLE: &str = "token = { file = \"lime-token\" }";
 
 /// A table, for messages about it.
@@ -38,8 +43,9 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         None => checker.no_table("[site]", "site", &top),
     };
     let board = site.as_ref().and_then(|site| site.board.clone());
+    let modules = modules::check(root.module.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), board.as_ref(), &mut checker);
     let gates = match root.gate.as_deref() {
-        Some(gates) if !gates.is_empty() => Some(gates::check(gates, board.as_ref(), &mut checker)),
+        Some(gates) if !gates.is_empty() => Some(gates::check(gates, board.as_ref(), &modules, &mut checker)),
         // `gate = []` and `[[gate]]` of the wrong kind were noted where they were read, unless nothing stood there.
         Some(_) | None => checker.no_table("[[gate]]", "gate", &top),
     };
@@ -56,7 +62,10 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
     let mqtt = root.mqtt.as_ref().map(|mqtt| checker.mqtt(mqtt, &site_id));
     if root.mqtt.is_none() {
         checker.broker_for(gates.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default());
+        checker.broker_of(&modules.known, root.module.as_deref().unwrap_or_default());
     }
+    let web_json =
+        web_json::check(root.web_json.as_ref(), gates.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), &mut checker);
     let journal = checker.journal(&root.journal.unwrap_or_default());
     let delivery = checker.delivery(&root.delivery.unwrap_or_default(), crm.as_ref().map(|crm| &crm.kind));
     let state_dir = match &root.state_dir {
@@ -72,9 +81,11 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         state_dir: state_dir?,
         site: site?,
         gates: gates?,
+        modules: modules.known,
         lime: lime?,
         crm: crm?,
         mqtt,
+        web_json: web_json?,
         journal: journal?,
         delivery: delivery?,
     })
@@ -98,6 +109,10 @@ impl Checker<'_> {
             Some(_) => self.id(site.venue.as_ref(), &table, "venue", "venue = \"vysota\""),
             None => id.as_ref().map(|id| id.split('-').next().unwrap_or(id).to_owned()),
         };
+        let venue_key = match &site.venue_key {
+            Some(key) => self.secret_of(key, text::KEY_FORM, |key| key.chars().count() >= KEY_LENGTH).map(Some),
+            None => Some(None),
+        };
         let title = self.text(site.title.as_ref(), &table, "title", "title = \"Батутный парк «Высота», вход Север\"");
         let zone = self.text(site.timezone.as_ref(), &table, "timezone", "timezone = \"Asia/Yekaterinburg\"");
         let timezone = zone.and_then(|zone| self.zone(&zone, site.timezone.as_ref()));
@@ -106,7 +121,7 @@ impl Checker<'_> {
             None => Some(None),
         };
         let language = site.language.as_ref().map_or_else(Language::default, |language| language.value.into());
-        Some(Site { id: id?, venue: venue?, title: title?, timezone: timezone?, language, board: board? })
+        Some(Site { id: id?, venue: venue?, venue_key: venue_key?, title: title?, timezone: timezone?, language, board: board? })
     }
 
     fn zone(&mut self, zone: &str, at: Option<&At<String>>) -> Option<jiff::tz::TimeZone> {
@@ -219,6 +234,14 @@ impl Checker<'_> {
         self.mistakes.error(Code::NO_BROKER, message, &span, text::SYNTAX_HERE).help(text::NO_BROKER_HELP);
     }
 
+    fn broker_of(&mut self, modules: &[super::Module], raw: &[At<raw::Module>]) {
+        let Some(module) = modules.iter().find(|module| module.kind.is_behind_broker()) else { return };
+        let kind = raw.iter().find(|raw| raw.id.as_ref().is_some_and(|id| id.value == module.id)).and_then(|raw| raw.kind.as_ref());
+        let span = kind.map_or(0..0, |kind| kind.span.clone());
+        let message = text::NO_BROKER_OF.with("module", module.id.as_str());
+        self.mistakes.error(Code::NO_BROKER, message, &span, text::SYNTAX_HERE).help(text::NO_BROKER_HELP);
+    }
+
     fn journal(&mut self, journal: &At<raw::Journal>) -> Option<JournalConfig> {
         let segment = self.size(journal.segment.as_ref(), "segment", 8 << 20, (64 << 10, 256 << 20));
         let budget = self.size(journal.budget.as_ref(), "budget", 2 << 30, (1 << 20, 1 << 40));
@@ -316,7 +339,7 @@ impl Checker<'_> {
         self.mistakes.error(Code::NOT_ALLOWED, message, span, text::BETWEEN.with("from", from).with("to", to));
     }
 
-    fn span(&mut self, at: Option<&At<Span>>, key: &str, default: Duration, bounds: (&str, &str)) -> Option<Duration> {
+    pub(super) fn span(&mut self, at: Option<&At<Span>>, key: &str, default: Duration, bounds: (&str, &str)) -> Option<Duration> {
         let Some(at) = at else { return Some(default) };
         let limit = |text| units::duration(text).unwrap_or(Duration::MAX);
         let value = at.value.0;
@@ -384,6 +407,11 @@ impl Checker<'_> {
 
     /// A secret that can be had now, and whose content passes `fits`.
     pub(super) fn secret(&mut self, at: &At<SecretAt>, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
+        self.secret_of(at, text::WEBHOOK_FORM, fits)
+    }
+
+    /// A secret of this form.
+    fn secret_of(&mut self, at: &At<SecretAt>, form: Word, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
         let source = match &at.value {
             SecretAt::Env(name) => SecretSource::Env(name.clone()),
             SecretAt::File(name) => {
@@ -403,7 +431,7 @@ impl Checker<'_> {
                 let name = match &at.value {
                     SecretAt::File(name) | SecretAt::Env(name) => unquoted(name),
                 };
-                let message = text::BAD_SECRET.with("name", name).with("why", text::WEBHOOK_FORM);
+                let message = text::BAD_SECRET.with("name", name).with("why", form);
                 self.mistakes.error(Code::BAD_SECRET, message, &at.span, text::SECRET_HERE);
                 None
             }

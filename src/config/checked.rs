@@ -16,12 +16,16 @@ pub struct Config {
     pub site: Site,
     /// At least one.
     pub gates: Vec<Gate>,
+    /// I/O modules and gate boards.
+    pub modules: Vec<super::Module>,
     /// Lime.
     pub lime: LimeConfig,
     /// The CRM.
     pub crm: Crm,
     /// The broker, where there is one. Always there when a gate reads from MQTT.
     pub mqtt: Option<MqttConfig>,
+    /// The listener for controllers, where there is one. Always there when a gate's reader is such a controller.
+    pub web_json: Option<WebJsonConfig>,
     /// The journal.
     pub journal: JournalConfig,
     /// Delivery.
@@ -35,6 +39,8 @@ pub struct Site {
     pub id: String,
     /// The venue in topics: `limegate/1/<venue>/<gateway>`; default: the id's part before the first hyphen.
     pub venue: String,
+    /// What the venue's gateways share: names media alike, and seals what gates tell each other.
+    pub venue_key: Option<SecretSource>,
     /// For people.
     pub title: String,
     /// The venue's time zone.
@@ -68,6 +74,106 @@ pub struct Gate {
     pub direction: Direction,
     /// Where its readings come from.
     pub reader: ReaderConfig,
+    /// How this box decides there; nothing: the device does (`mode = "observe"`).
+    pub door: Option<DoorConfig>,
+}
+
+/// `door = { ... }` of a gate that decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorConfig {
+    /// What happens when Lime does not answer in time. Default [`Policy::SnapshotOnly`].
+    pub policy: Policy,
+    /// How long Lime may take to answer. Default 300 ms.
+    pub budget: Duration,
+    /// How long an opened gate waits for the passage. Default 5 s.
+    pub wait: Duration,
+    /// How long the output is on. Default 500 ms.
+    pub pulse: Duration,
+    /// When the guest is charged. [`ChargeAt::Passage`] only where a passage is seen.
+    pub charge: ChargeAt,
+    /// A medium let through one way is refused that way for so long, unless it went the other way. Zero: never.
+    pub antipassback: Duration,
+    /// A medium let through is refused at this door for so long. Zero: never.
+    pub cooldown: Duration,
+    /// Minor units that a deposit may go below zero by while Lime is away. Default 0.
+    pub max_offline_debt: i64,
+    /// A snapshot older than this is not used. Default 12 h.
+    pub max_snapshot_age: Duration,
+    /// The output that opens.
+    pub open: OutputAt,
+    /// Where a passage is seen.
+    pub passage: Option<PassageAt>,
+    /// The input that says that the gate is free.
+    pub free: Option<InputAt>,
+}
+
+/// What happens at a door when Lime does not answer in time. The names are those of the Lime gateway API v1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Nobody goes in.
+    Deny,
+    /// Whom the entitlement snapshot lets in.
+    SnapshotOnly,
+    /// As the snapshot says; whom it does not know goes in.
+    SnapshotThenOpen,
+    /// Everybody goes in.
+    Open,
+}
+
+/// When the guest is charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChargeAt {
+    /// When the gate is opened: `commit = "immediate"` at Lime.
+    Open,
+    /// When the passage is seen: `commit = "on_passage"`.
+    Passage,
+}
+
+/// What a door is wired to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WiredTo {
+    /// The module of this id; it is in [`Config::modules`].
+    Module(String),
+    /// The gate's own reader.
+    Reader,
+}
+
+/// An output that opens a gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputAt {
+    /// Whose.
+    pub of: WiredTo,
+    /// Its number, from 0.
+    pub output: u16,
+}
+
+/// An input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputAt {
+    /// Whose.
+    pub of: WiredTo,
+    /// Its number, from 0.
+    pub input: u16,
+}
+
+/// Where a passage is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassageAt {
+    /// Whose contact.
+    pub of: WiredTo,
+    /// Which.
+    pub by: PassageBy,
+}
+
+/// By what a passage is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassageBy {
+    /// An input that goes on for each guest.
+    Input(u16),
+    /// A counter that goes up for each guest.
+    Counter(u16),
+    /// The device says so itself: `passage = "reader"`.
+    Message,
 }
 
 /// Where a gate's readings come from.
@@ -81,6 +187,45 @@ pub enum ReaderConfig {
         /// The topic to subscribe to.
         topic: String,
     },
+    /// A controller that comes over HTTP.
+    WebJson(WebJsonReader),
+}
+
+/// An IronLogic Web-JSON controller as a gate's reader. Gates of one controller say the same, and go different ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebJsonReader {
+    /// Its serial number.
+    pub serial_number: u64,
+    /// It has a sensor that sees passages: a pass is made of what that says. Else of the card that it lets in.
+    pub passage_seen: bool,
+    /// How many bytes of a card are its UID; nothing: all six that the controller gives.
+    pub uid_bytes: Option<usize>,
+}
+
+/// `[web_json]`
+#[derive(Clone, Debug)]
+pub struct WebJsonConfig {
+    /// Where controllers come to.
+    pub listen: std::net::SocketAddr,
+    /// What they have to name.
+    pub password: Option<SecretSource>,
+}
+
+impl ReaderConfig {
+    /// Whether the reader is a device that can be told something: it may have outputs and inputs, or report passages.
+    #[must_use]
+    pub fn takes_orders(&self) -> bool {
+        !matches!(self, Self::Serial(_))
+    }
+
+    /// The serial port that it reads, where it reads one.
+    #[must_use]
+    pub fn port(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Serial(reader) => Some(&reader.port),
+            Self::MqttJson { .. } | Self::WebJson(_) => None,
+        }
+    }
 }
 
 /// A reader on a serial port.

@@ -79,6 +79,22 @@ codes! {
     NEEDS_FIRMWARE = "C-023";
     /// A certificate file that cannot be used.
     BAD_CA = "C-024";
+    /// A module that nobody knows.
+    UNKNOWN_MODULE = "C-030";
+    /// Two modules of one id.
+    SAME_MODULE = "C-031";
+    /// Two doors on one output.
+    SAME_OUTPUT = "C-032";
+    /// A kind of module that nobody knows, or a map that does not load.
+    UNKNOWN_KIND = "C-040";
+    /// Two modules at one address of one line.
+    SAME_ADDRESS = "C-041";
+    /// Modules of one line that do not go together: other settings, another protocol.
+    LINE_DIFFERS = "C-042";
+    /// An output, input or counter that the module does not have.
+    NO_SUCH_POINT = "C-043";
+    /// A protocol known from a single source.
+    EXPERIMENTAL = "C-044";
 }
 
 /// Whether the file can be used nevertheless.

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::environment::Environment;
 use super::units::{duration_text, size_text};
-use super::{AmoAuth, BitrixAuth, Config, CrmKind, Language, PassesAs, ReaderConfig, SecretSource, StageRef};
+use super::{AmoAuth, BitrixAuth, Config, CrmKind, Language, ModuleKind, PassesAs, ReaderConfig, SecretSource, StageRef};
+use crate::codec::{Parity, StopBits};
 use crate::domain::Direction;
 
 /// The effective config, in the shape of the file.
@@ -16,12 +17,14 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
         "site": {
             "id": config.site.id,
             "venue": config.site.venue,
+            "venue_key": config.site.venue_key.as_ref().map(secret),
             "title": config.site.title,
             "timezone": config.site.timezone.iana_name().unwrap_or("UTC"),
             "language": language(config.site.language),
             "board": config.site.board.as_ref().map(|board| board.name.as_str()),
         },
         "gate": config.gates.iter().map(gate).collect::<Vec<_>>(),
+        "module": if config.modules.is_empty() { Value::Null } else { config.modules.iter().map(module).collect() },
         "lime": { "url": config.lime.url, "token": secret(&config.lime.token), "ca": config.lime.ca },
         "crm": crm(config, &secret),
         "journal": {
@@ -50,6 +53,10 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
             "client_id": mqtt.client_id,
         });
         root.insert("mqtt".to_owned(), table);
+    }
+    if let (Some(web_json), Some(root)) = (&config.web_json, root.as_object_mut()) {
+        let table = json!({ "listen": web_json.listen.to_string(), "password": web_json.password.as_ref().map(secret) });
+        root.insert("web_json".to_owned(), table);
     }
     without_nothing(root)
 }
@@ -94,8 +101,44 @@ fn gate(gate: &super::Gate) -> Value {
             json!({ "reader": serial.profile.name, "port": serial.port, "baud": serial.baud.unwrap_or(serial.profile.line.baud) })
         }
         ReaderConfig::MqttJson { topic } => json!({ "reader": super::readers::MQTT_JSON, "topic": topic }),
+        ReaderConfig::WebJson(reader) => json!({
+            "reader": super::web_json::WEB_JSON,
+            "serial_number": reader.serial_number,
+            "evidence": if reader.passage_seen { "passage" } else { "none" },
+            "uid_bytes": reader.uid_bytes,
+        }),
     };
     merge(&mut table, reader);
+    let own =
+        gate.door.as_ref().map_or_else(|| json!({ "mode": "observe" }), |door| json!({ "mode": "decide", "door": super::door::effective(door) }));
+    merge(&mut table, own);
+    table
+}
+
+fn module(module: &super::Module) -> Value {
+    let mut table = json!({ "id": module.id, "title": module.title, "kind": module.kind_name() });
+    if let Some((line, address)) = module.kind.on_line() {
+        let parity = match line.settings.parity {
+            Parity::None => "none",
+            Parity::Even => "even",
+            Parity::Odd => "odd",
+        };
+        let stop_bits = match line.settings.stop_bits {
+            StopBits::One => 1,
+            StopBits::Two => 2,
+        };
+        let own = json!({ "port": line.port, "address": address, "baud": line.settings.baud, "parity": parity, "stop_bits": stop_bits, "rs485": line.rs485 });
+        merge(&mut table, own);
+    }
+    let own = match &module.kind {
+        ModuleKind::WirenBoard(names) => {
+            json!({ "device": names.device, "outputs": names.outputs, "inputs": names.inputs, "counters": names.counters })
+        }
+        ModuleKind::Shelly { prefix } => json!({ "device": prefix }),
+        ModuleKind::MqttJson { topic } => json!({ "topic": topic }),
+        ModuleKind::Modbus { .. } | ModuleKind::GateBoard { .. } => return table,
+    };
+    merge(&mut table, own);
     table
 }
 

@@ -6,38 +6,46 @@ use std::path::{Path, PathBuf};
 
 use super::check::{Checker, Named};
 use super::diagnostic::{Code, Mistakes};
+use super::modules::Modules;
 use super::raw;
 use super::read::{At, missing, shown};
 use super::readers::{self, MQTT_JSON, NoProfile};
-use super::{Gate, ReaderConfig, SerialReader, ports};
+use super::{Gate, ReaderConfig, SerialReader, door, ports, web_json};
 use crate::board::{Board, Port};
 use crate::domain::{Direction, GateId, ServicePointId};
 use crate::words::{self, Word, config as text};
 
-const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_AB0KNUJC-if00-port0\"";
+pub(super) const PORT_EXAMPLE: &str = "port = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_AB0KNUJC-if00-port0\"";
 
 /// Checks all gates. Broken ones are left out after their mistakes were noted.
-pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, checker: &mut Checker<'_>) -> Vec<Gate> {
+pub(super) fn check(raw: &[At<raw::Gate>], board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Vec<Gate> {
     clashes(raw, checker);
-    raw.iter().filter_map(|gate| one(gate, board, checker)).collect()
+    let gates: Vec<Gate> = raw.iter().filter_map(|gate| one(gate, board, modules, checker)).collect();
+    door::one_output_one_door(&gates, raw, checker.mistakes);
+    gates
 }
 
-fn one(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<Gate> {
+fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules, checker: &mut Checker<'_>) -> Option<Gate> {
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let id = checker.id(gate.id.as_ref(), &table, "id", "id = \"n1\"");
     let title = checker.text(gate.title.as_ref(), &table, "title", "title = \"Турникет 1\"");
     let service_point = checker.text(gate.service_point.as_ref(), &table, "service_point", "service_point = \"sp-4\"");
     let reader = checker.text(gate.reader.as_ref(), &table, "reader", "reader = \"ironlogic-z2\"");
     let reader = match reader.as_deref() {
+        Some(web_json::WEB_JSON) => web_json::reader(gate, checker),
         Some(MQTT_JSON) => mqtt_reader(gate, checker.mistakes),
         Some(name) => serial_reader(gate, name, board, checker),
         None => None,
     };
+    if let Some(name) = gate.reader.as_ref().map(|reader| reader.value.as_str()).filter(|name| *name != web_json::WEB_JSON) {
+        web_json::none_of_it(gate, name, checker);
+    }
     let direction = match gate.direction.as_ref().map(|direction| direction.value) {
         Some(raw::Direction::Out) => Direction::Out,
         _ => Direction::In,
     };
-    Some(Gate { id: GateId(id?), title: title?, service_point: ServicePointId(service_point?), direction, reader: reader? })
+    let door = door::check(gate, reader.as_ref(), modules, checker);
+    Some(Gate { id: GateId(id?), title: title?, service_point: ServicePointId(service_point?), direction, reader: reader?, door: door? })
 }
 
 fn mqtt_reader(gate: &At<raw::Gate>, mistakes: &mut Mistakes) -> Option<ReaderConfig> {
@@ -74,6 +82,25 @@ fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, chec
     };
     let table = Named { name: raw::Gate::TITLE, span: &gate.span };
     let port = checker.need(gate.port.as_ref(), &table, "port", PORT_EXAMPLE)?;
+    let path = port_path(port, board, checker)?;
+    short_uids(gate, profile.as_ref()?, checker)?;
+    Some(ReaderConfig::Serial(SerialReader { profile: profile?, port: path, baud }))
+}
+
+/// A reader that gives 24 bits of a UID is a key for money only where somebody has said that it is to be.
+fn short_uids(gate: &At<raw::Gate>, profile: &crate::codec::Profile, checker: &mut Checker<'_>) -> Option<()> {
+    let accepted = gate.accept_short_uids.as_ref().is_some_and(|accepted| accepted.value);
+    if accepted || !profile.gives_short_uids() {
+        return Some(());
+    }
+    let span = gate.reader.as_ref().map_or(&gate.span, |at| &at.span);
+    let message = text::SHORT_UIDS.with("reader", unquoted(&profile.name));
+    checker.mistakes.error(Code::NOT_ALLOWED, message, span, text::SYNTAX_HERE).help(text::SHORT_UIDS_HELP);
+    None
+}
+
+/// The path of a serial port, with warnings where it may become another device or the board does not have it.
+pub(super) fn port_path(port: &At<String>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<PathBuf> {
     let path = PathBuf::from(&port.value);
     if !path.is_absolute() || port.value.chars().any(char::is_control) {
         let message = text::NOT_ALLOWED.with("key", "port").with("found", shown(&port.value));
@@ -84,7 +111,7 @@ fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, chec
     if let Some(board) = board {
         on_board(&path, port, board, checker.mistakes);
     }
-    Some(ReaderConfig::Serial(SerialReader { profile: profile?, port: path, baud }))
+    Some(path)
 }
 
 fn profile(gate: &At<raw::Gate>, reader: &str, checker: &mut Checker<'_>) -> Option<crate::codec::Profile> {
@@ -182,7 +209,7 @@ fn pair(word: Word, first: &raw::Gate, second: &raw::Gate) -> words::Phrase {
     word.with("first", name(first)).with("second", name(second))
 }
 
-fn clash(code: Code, message: words::Phrase, first: &At<String>, second: &At<String>, mistakes: &mut Mistakes) {
+pub(super) fn clash(code: Code, message: words::Phrase, first: &At<String>, second: &At<String>, mistakes: &mut Mistakes) {
     let one = mistakes.error(code, message, &second.span, text::TAKEN_HERE);
     one.also(&first.span, text::FIRST_HERE);
     if code == Code::SAME_PORT && first.value != second.value {

@@ -7,6 +7,7 @@ mod check;
 mod checked;
 mod crm;
 mod diagnostic;
+mod door;
 mod effective;
 mod environment;
 mod examples;
@@ -14,6 +15,9 @@ mod gates;
 mod last_good;
 mod load;
 mod mask;
+mod module;
+mod modules;
+mod mqtt_modules;
 mod ports;
 #[allow(rustdoc::bare_urls, reason = "its comments become the JSON Schema's plain descriptions")]
 mod raw;
@@ -24,10 +28,12 @@ mod schema;
 mod secret;
 mod syntax;
 mod units;
+mod web_json;
 
 pub use checked::{
-    AmoAuth, AmoCrm, Bitrix24, BitrixAuth, Config, Crm, CrmKind, Delivery, Gate, JournalConfig, Language, LimeConfig, MqttConfig, PassesAs,
-    ReaderConfig, SecretSource, SerialReader, Site, StageRef,
+    AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
+    MqttConfig, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef, WebJsonConfig,
+    WebJsonReader, WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;
@@ -35,6 +41,7 @@ pub use environment::Environment;
 pub use examples::{AMOCRM, BITRIX24};
 pub use last_good::{keep as keep_good, last as last_good};
 pub use load::{from_bytes, load, text};
+pub use module::{BusLine, Module, ModuleKind, Point, WirenBoard};
 pub use render::{Style, in_short, language_of, render, to_json};
 pub use schema::schema;
 pub use secret::SecretError;

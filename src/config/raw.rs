@@ -21,6 +21,8 @@ table! {
         /// One per reader. At least one.
         #[schemars(required, length(min = 1))]
         gate: Vec<At<Gate>>,
+        /// I/O modules and gate boards: what opens gates and sees passages.
+        module: Vec<At<Module>>,
         /// Lime.
         #[schemars(required)]
         lime: At<Lime>,
@@ -29,6 +31,8 @@ table! {
         crm: At<Crm>,
         /// The MQTT broker: for validators that publish passes, and for remote status.
         mqtt: At<Mqtt>,
+        /// The listener for IronLogic Web-JSON controllers.
+        web_json: At<WebJson>,
         /// The journal on this box's disk.
         journal: At<Journal>,
         /// How deliveries are paced and repeated.
@@ -45,6 +49,8 @@ table! {
         /// The venue in topics. Default: the id's part before the first hyphen.
         #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"))]
         venue: At<String>,
+        /// A key that all gateways of the venue share, 32 characters or more. With it gates that decide tell each other over MQTT whom they let in.
+        venue_key: At<SecretAt>,
         /// For people.
         #[schemars(required, length(min = 1))]
         title: At<String>,
@@ -82,7 +88,7 @@ table! {
         service_point: At<String>,
         /// Which way guests go who pass here, where the device does not say. Default "in".
         direction: At<Direction>,
-        /// The reader: "mqtt-json", the name of a shipped profile, or the path of a profile of your own.
+        /// The reader: "mqtt-json", "web-json", the name of a shipped profile, or the path of a profile of your own.
         #[schemars(required)]
         reader: At<String>,
         /// The serial port; better by /dev/serial/by-id than by number.
@@ -92,6 +98,164 @@ table! {
         baud: At<u32>,
         /// With "mqtt-json": the topic to read.
         topic: At<String>,
+        /// With "web-json": the controller's serial number.
+        serial_number: At<u32>,
+        /// With "web-json": what shows that somebody went through. "passage": the controller's sensor; "none": it has none.
+        evidence: At<EvidenceWord>,
+        /// With "web-json": how many bytes of a card's twelve hex digits are its UID. Default: all are kept.
+        #[schemars(range(min = 4, max = 6))]
+        uid_bytes: At<u32>,
+        /// True: a reader that gives 24 bits of a card's UID is taken, although different cards can share them. Default false.
+        accept_short_uids: At<bool>,
+        /// "observe": the device decides and reports. "decide": this box does, and opens. Default "observe".
+        mode: At<Mode>,
+        /// With mode "decide": how to decide, what opens the gate and where a passage is seen.
+        door: At<Door>,
+    }
+}
+
+choice! {
+    /// What shows that somebody went through at a controller.
+    EvidenceWord {
+        /// Its sensor.
+        Passage = "passage",
+        /// Nothing.
+        None = "none",
+    }
+}
+
+choice! {
+    /// Who decides at a gate.
+    Mode {
+        /// The device does, and reports.
+        Observe = "observe",
+        /// This box does, and opens.
+        Decide = "decide",
+    }
+}
+
+table! {
+    /// How this box decides at a gate, what opens it and where a passage is seen. Readers whose doors name one output are one door.
+    Door = "door" {
+        /// What happens when Lime does not answer in time. Default "snapshot_only".
+        policy: At<PolicyWord>,
+        /// How long Lime may take to answer while the guest waits. Default "300ms".
+        budget: At<Span>,
+        /// How long an opened gate waits for the passage. Default "5s".
+        wait: At<Span>,
+        /// How long the output is on. Default "500ms".
+        pulse: At<Span>,
+        /// When the guest is charged. Default "passage" where a passage is seen, else "open".
+        write_off: At<WriteOffWord>,
+        /// A medium that was let through one way is refused the same way for so long, unless it went the other way. Default "0s": not at all.
+        antipassback: At<Span>,
+        /// A medium that was let through is refused at this door for so long. Default "0s": not at all.
+        cooldown: At<Span>,
+        /// Money that a deposit may go below zero by while Lime is away, minor units. Default 0.
+        max_offline_debt: At<u32>,
+        /// An entitlement snapshot older than this is not used. Default "12h".
+        max_snapshot_age: At<Span>,
+        /// The output that opens: { module = "io1", output = 0 }, or { reader = true, output = 0 } for one of the gate's own reader.
+        #[schemars(required)]
+        open: At<OutputTable>,
+        /// Where a passage is seen: { module = "io1", counter = 0 }, { module = "io1", input = 0 }, the same with reader = true, or "reader" where the device says so itself.
+        passage: At<Passage>,
+        /// The input that says that the gate is free (fire, or a key): { module = "io1", input = 3 }.
+        free: At<InputTable>,
+    }
+}
+
+choice! {
+    /// What happens when Lime does not answer in time.
+    PolicyWord {
+        /// Nobody goes in.
+        Deny = "deny",
+        /// Whom the entitlement snapshot lets in; nobody else.
+        SnapshotOnly = "snapshot_only",
+        /// As the snapshot says; whom it does not know goes in.
+        SnapshotThenOpen = "snapshot_then_open",
+        /// Everybody goes in.
+        Open = "open",
+    }
+}
+
+choice! {
+    /// When the guest is charged.
+    WriteOffWord {
+        /// When the gate is opened.
+        Open = "open",
+        /// When the passage is seen.
+        Passage = "passage",
+    }
+}
+
+table! {
+    /// An output.
+    OutputTable = "door.open" {
+        /// The module's id, as its [[module]] has it.
+        module: At<String>,
+        /// True: of the gate's own reader.
+        reader: At<bool>,
+        /// Its number, from 0. Default 0.
+        #[schemars(range(max = 65535))]
+        output: At<u32>,
+    }
+}
+
+table! {
+    /// An input.
+    InputTable = "door.free" {
+        /// The module's id, as its [[module]] has it.
+        module: At<String>,
+        /// True: of the gate's own reader.
+        reader: At<bool>,
+        /// Its number, from 0. Default 0.
+        #[schemars(range(max = 65535))]
+        input: At<u32>,
+    }
+}
+
+table! {
+    /// An input or a counter.
+    ContactTable = "door.passage" {
+        /// The module's id, as its [[module]] has it.
+        module: At<String>,
+        /// True: of the gate's own reader.
+        reader: At<bool>,
+        /// An input that goes on for each guest: its number, from 0.
+        #[schemars(range(max = 65535))]
+        input: At<u32>,
+        /// A counter that goes up for each guest: its number, from 0.
+        #[schemars(range(max = 65535))]
+        counter: At<u32>,
+    }
+}
+
+choice! {
+    /// The device that the reader is of says it itself.
+    PassageWord {
+        /// It reports passages.
+        Reader = "reader",
+    }
+}
+
+/// `passage = "reader"` or `passage = { ... }`.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Passage {
+    /// In a word.
+    Word(PassageWord),
+    /// In full.
+    Full(ContactTable),
+}
+
+impl Read for Passage {
+    fn read(value: &Spanned<DeValue<'_>>, place: Place<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::String(_) => PassageWord::read(value, place, mistakes).map(Self::Word),
+            DeValue::Table(_) => ContactTable::read(value, place, mistakes).map(Self::Full),
+            _ => wrong_type(value, place, words::PASSAGE_FORM, mistakes),
+        }
     }
 }
 
@@ -102,6 +266,57 @@ choice! {
         In = "in",
         /// Out of it.
         Out = "out",
+    }
+}
+
+table! {
+    /// An I/O module or gate board.
+    Module = "[[module]]" {
+        /// Names the module. ASCII letters, digits and hyphens.
+        #[schemars(required, regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"))]
+        id: At<String>,
+        /// For people. Default: the id.
+        title: At<String>,
+        /// "gate-board-7e", the name of a shipped module map, or the path of a map of your own.
+        #[schemars(required)]
+        kind: At<String>,
+        /// The serial port; better by /dev/serial/by-id than by number. Modules of one line name the same port.
+        port: At<String>,
+        /// The module's address on its line.
+        #[schemars(range(min = 0, max = 255))]
+        address: At<u32>,
+        /// Overrides the map's line speed.
+        #[schemars(range(min = 300, max = 4_000_000))]
+        baud: At<u32>,
+        /// Overrides the map's parity.
+        parity: At<LineParity>,
+        /// Overrides the map's stop bits.
+        #[schemars(range(min = 1, max = 2))]
+        stop_bits: At<u32>,
+        /// The kernel turns the RS-485 line round for each frame: for ports whose adapter does not do it by itself. Default false.
+        rs485: At<bool>,
+        /// With "wirenboard-mqtt" and "shelly": the device, as its topics name it.
+        device: At<String>,
+        /// With "mqtt-json": what the device's topics begin with.
+        topic: At<String>,
+        /// With "wirenboard-mqtt": the relays' controls, output 0 first. Default: K1 to K6.
+        outputs: Vec<At<String>>,
+        /// With "wirenboard-mqtt": the contacts' controls, input 0 first. Default: "Input 0" to "Input 6".
+        inputs: Vec<At<String>>,
+        /// With "wirenboard-mqtt": the counters' controls, counter 0 first. Default: "Input 0 counter" to "Input 6 counter".
+        counters: Vec<At<String>>,
+    }
+}
+
+choice! {
+    /// Parity of a line.
+    LineParity {
+        /// None.
+        None = "none",
+        /// Even.
+        Even = "even",
+        /// Odd.
+        Odd = "odd",
     }
 }
 
@@ -338,6 +553,17 @@ table! {
 }
 
 table! {
+    /// The listener for IronLogic Web-JSON controllers. They speak plain HTTP: keep them on a network of their own.
+    WebJson = "[web_json]" {
+        /// The address and port that the controllers are told to connect to.
+        #[schemars(required)]
+        listen: At<String>,
+        /// What they have to name. Needed unless `listen` is this machine alone.
+        password: At<SecretAt>,
+    }
+}
+
+table! {
     /// The journal on this box's disk.
     Journal = "[journal]" {
         /// Size of a segment file. Default "8MiB".
@@ -376,10 +602,16 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     (Root::TITLE, Root::KEYS),
     (Site::TITLE, Site::KEYS),
     (Gate::TITLE, Gate::KEYS),
+    (Door::TITLE, Door::KEYS),
+    (OutputTable::TITLE, OutputTable::KEYS),
+    (ContactTable::TITLE, ContactTable::KEYS),
+    (InputTable::TITLE, InputTable::KEYS),
+    (Module::TITLE, Module::KEYS),
     (Lime::TITLE, Lime::KEYS),
     (Crm::TITLE, Crm::KEYS),
     (OAuth::TITLE, OAuth::KEYS),
     (Mqtt::TITLE, Mqtt::KEYS),
+    (WebJson::TITLE, WebJson::KEYS),
     (Journal::TITLE, Journal::KEYS),
     (DeliveryTable::TITLE, DeliveryTable::KEYS),
 ];

@@ -108,11 +108,20 @@ impl<T: Read> Read for Vec<T> {
             DeValue::Array(items) => Some(items.iter().filter_map(|item| T::read(item, place, mistakes)).collect()),
             // `[gate]` for `[[gate]]`: say so, and still look at what is inside.
             DeValue::Table(_) => {
-                wrong_type::<()>(value, place, words::GATES, mistakes);
+                wrong_type::<()>(value, place, tables(place), mistakes);
                 T::read(value, place, mistakes).map(|one| vec![one])
             }
-            _ => wrong_type(value, place, words::GATES, mistakes),
+            _ => wrong_type(value, place, tables(place), mistakes),
         }
+    }
+}
+
+/// What stands at a key that holds a list of tables.
+fn tables(place: Place<'_>) -> Word {
+    match place.key {
+        "module" => words::MODULES,
+        "outputs" | "inputs" | "counters" => words::NAMES,
+        _ => words::GATES,
     }
 }
 
@@ -123,6 +132,9 @@ pub(super) fn wrong_type<T>(value: &Spanned<DeValue<'_>>, place: Place<'_>, expe
     let one = mistakes.error(Code::WRONG_TYPE, message, &value.span(), words::EXPECTED_HERE.with("expected", expected));
     if expected == words::GATES {
         one.help(words::GATES_HELP);
+    }
+    if expected == words::MODULES {
+        one.help(words::MODULES_HELP);
     }
     None
 }

@@ -9,7 +9,7 @@ pub(super) const MQTT_JSON: &str = "mqtt-json";
 
 /// Names that `reader` may have, for messages.
 pub(super) fn names() -> Vec<&'static str> {
-    Profile::builtin_names().into_iter().chain(std::iter::once(MQTT_JSON)).collect()
+    Profile::builtin_names().into_iter().chain([MQTT_JSON, super::web_json::WEB_JSON]).collect()
 }
 
 /// A profile that cannot be had.

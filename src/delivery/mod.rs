@@ -20,9 +20,10 @@ mod remote;
 mod runner;
 mod supply;
 
+pub use backoff::Backoff;
 pub use conversation::{Call, Confirmed, Conversation, Courier, Effect, Host, Ledger, NoAnswer, Step, Verdict};
 pub use job::{Doubt, Job, Work};
 pub use letters::{LetterError, drop_dead, revive};
 pub use pace::Limit;
-pub use remote::{Health, Lane, Remote};
+pub use remote::{Health, Lane, Remote, Reply, too_many_requests};
 pub use runner::{Parts, Remotes, Runner};

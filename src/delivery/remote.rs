@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
 
 use crate::clock::SharedClock;
-use crate::http::{Answer, Endpoint, Failure, RenewError, Request, Standing};
+use crate::http::{Answer, Endpoint, Exchange, Failure, RenewError, Request, Standing};
 use crate::status::Link;
 
 use super::breaker::{Breaker, Passage};
@@ -32,6 +33,8 @@ pub enum Lane {
     Fresh,
     /// What waited for long.
     Backlog,
+    /// A guest stands at a gate: before all others.
+    Door,
 }
 
 /// How an exchange ended, for delivery.
@@ -92,7 +95,7 @@ struct Inner {
     pace: Pace,
     breaker: Breaker,
     chance: fastrand::Rng,
-    queues: [VecDeque<u64>; 2],
+    queues: [VecDeque<u64>; 3],
     next_ticket: u64,
     last: Lane,
     limited_in_a_row: u32,
@@ -137,7 +140,7 @@ impl Remote {
             pace,
             breaker: Breaker::new(backoff.0, backoff.1),
             chance,
-            queues: [VecDeque::new(), VecDeque::new()],
+            queues: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
             next_ticket: 0,
             last: Lane::Backlog,
             limited_in_a_row: 0,
@@ -169,7 +172,10 @@ impl Remote {
                         Ok(()) => match inner.breaker.passage(now) {
                             Passage::Closed(until) => return Err(until),
                             Passage::Open | Passage::Probe => {
-                                inner.last = lane;
+                                // A guest's question takes no one's turn.
+                                if lane != Lane::Door {
+                                    inner.last = lane;
+                                }
                                 drop(inner);
                                 return Ok(Turn { remote: self, used: false });
                             }
@@ -234,6 +240,28 @@ impl Remote {
         Err(Failure::NotSent(format!("{label}: the limit stays reached")))
     }
 
+    /// A turn in the backlog's queue and an exchange whose answer of status 200 goes to `body` as it comes. Once: who asks again knows when.
+    ///
+    /// # Errors
+    /// When no answer can be had, or the authorisation is refused.
+    pub async fn stream(&self, request: Request, body: mpsc::Sender<Bytes>) -> Result<Answer, Failure> {
+        let label = request.label;
+        let mut turn = self.turn(Lane::Backlog).await.map_err(|_| Failure::NotSent(self.last_error(label)))?;
+        turn.used = true;
+        self.inner().health.requests += 1;
+        let exchange = self.endpoint.stream(request, body).await;
+        match self.judged(label, exchange, &too_many_requests) {
+            Reply::Answered(answer) if self.endpoint.standing(&answer) != Standing::Good => {
+                self.refused("the authorisation is refused");
+                Err(Failure::NotSent(format!("{label}: the authorisation is refused")))
+            }
+            Reply::Answered(answer) => Ok(answer),
+            Reply::Unknown => Err(Failure::Unknown(self.last_error(label))),
+            Reply::NotSent | Reply::Refused => Err(Failure::NotSent(self.last_error(label))),
+            Reply::Limited => Err(Failure::NotSent(format!("{label}: the limit is reached"))),
+        }
+    }
+
     /// When it is worth beginning something: `None` is now.
     #[must_use]
     pub fn rests_until(&self) -> Option<u64> {
@@ -273,6 +301,10 @@ impl Remote {
         let label = request.label;
         self.inner().health.requests += 1;
         let exchange = self.endpoint.exchange(request).await;
+        self.judged(label, exchange, limited)
+    }
+
+    fn judged(&self, label: &'static str, exchange: Exchange, limited: Limited<'_>) -> Reply {
         if let Ok(answer) = &exchange
             && let Some(pause) = limited(answer)
         {
@@ -366,9 +398,12 @@ impl Inner {
     /// In turns while both wait, else whoever does.
     fn next_in_line(&self) -> Option<(Lane, u64)> {
         let head = |lane: Lane| self.queues[index(lane)].front().map(|number| (lane, *number));
+        if let Some(door) = head(Lane::Door) {
+            return Some(door);
+        }
         match self.last {
             Lane::Fresh => head(Lane::Backlog).or_else(|| head(Lane::Fresh)),
-            Lane::Backlog => head(Lane::Fresh).or_else(|| head(Lane::Backlog)),
+            Lane::Backlog | Lane::Door => head(Lane::Fresh).or_else(|| head(Lane::Backlog)),
         }
     }
 }
@@ -386,5 +421,6 @@ fn index(lane: Lane) -> usize {
     match lane {
         Lane::Fresh => 0,
         Lane::Backlog => 1,
+        Lane::Door => 2,
     }
 }

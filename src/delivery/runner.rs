@@ -176,7 +176,7 @@ impl Runner {
             }
             let order = match self.last_lane {
                 Lane::Fresh => [Lane::Backlog, Lane::Fresh],
-                Lane::Backlog => [Lane::Fresh, Lane::Backlog],
+                Lane::Backlog | Lane::Door => [Lane::Fresh, Lane::Backlog],
             };
             let Some((lane, taken)) = order.into_iter().find_map(|lane| self.take(lane)) else { return };
             self.last_lane = lane;

@@ -6,6 +6,14 @@
 //!
 //! Never: an output left on at a start, at an end, or after its pulse; an order carried out after it expired; a card in log or status.
 
+mod bus;
+mod count;
+pub mod gate_board;
+pub mod modbus;
+pub mod mqtt;
+mod outbox;
+pub mod web_json;
+
 use std::pin::Pin;
 use std::sync::Arc;
 

@@ -3,6 +3,26 @@
 //!
 //! Never: a gate opened before the decision is on disk; a guest charged twice, or let in without a record; an output on after a restart.
 
+mod authority;
+pub mod codes;
+pub mod machine;
+#[cfg(test)]
+mod machine_tests;
+mod online;
+pub mod policy;
+mod recent;
+mod recover;
+mod router;
+mod run;
+pub mod snapshot;
+
+pub use authority::{Answer, Authority, Commit};
+pub use online::Online;
+pub use recent::{Bars, Recent};
+pub use recover::{RecoverError, close_left};
+pub use router::Router;
+pub use run::{Door, HandError, Parts, Shared};
+
 use crate::domain::{Decision, Direction, Medium, ServicePointId};
 
 /// What is asked of the entitlement snapshot.
@@ -39,8 +59,13 @@ pub trait Entitlements: Send + Sync {
     /// A guest is let in on this: until Lime has settled it, the snapshot counts it as used.
     fn used(&self, used: Used);
 
-    /// Lime has settled the pass, or nobody went through.
+    /// Lime has settled the pass.
     fn settled(&self, pass: uuid::Uuid);
+
+    /// Nobody went through, or the pass could not be made durable: nothing was used, and the guest may come again at once.
+    fn released(&self, pass: uuid::Uuid) {
+        self.settled(pass);
+    }
 }
 
 /// An entitlement used here or at a neighbouring gate, and not yet in a snapshot.

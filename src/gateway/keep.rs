@@ -36,6 +36,7 @@ pub(super) fn first_snapshot(config: &Config, clock: &SharedClock, store: &dyn S
         let (reader, port) = match &gate.reader {
             ReaderConfig::Serial(reader) => (reader.profile.name.clone(), reader.port.display().to_string()),
             ReaderConfig::MqttJson { topic } => ("mqtt-json".to_owned(), topic.clone()),
+            ReaderConfig::WebJson(reader) => ("web-json".to_owned(), reader.serial_number.to_string()),
         };
         now.gates.insert(gate.id.0.clone(), GateState { title: gate.title.clone(), reader, port, ..GateState::default() });
     }

@@ -4,6 +4,7 @@
 //! deadline, then closes the journal. Never: a task without an owner; a part that outlives the journal.
 
 pub mod audit;
+mod controllers;
 mod follow;
 mod keep;
 mod notify;
@@ -13,13 +14,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::{SharedClock, SystemClock, tls_floor};
 use crate::config::{Config, ReaderConfig};
 use crate::control::{self, Control};
 use crate::delivery::{Parts, Runner};
+use crate::device::{self, web_json};
 use crate::flow::CrmPolicy;
 use crate::journal::{Disk, HostDisk, Journal, OpenError, Options, Store};
 use crate::mqtt;
@@ -143,14 +145,23 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
                 readers.spawn(serial::run(gate.clone(), reader.clone(), parts.0, parts.1, parts.2, stop.clone()));
             }
+            // All of them have one listener, below.
+            ReaderConfig::WebJson(_) => {}
             ReaderConfig::MqttJson { topic } => {
                 // The config's check gives every such gate a broker.
                 let Some(client) = &broker else { continue };
-                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone() };
+                let validator = validators::Validator { gate: gate.id.clone(), topic: topic.clone(), door: None };
                 let parts = (Arc::clone(&intake), Arc::clone(&hub), Arc::clone(clock));
                 readers.spawn(validators::run(validator, parts.0, parts.1, parts.2, client.clone(), stop.clone()));
             }
         }
+    }
+
+    if let Some(controllers) = controllers::of(config, remotes.web_json_password.clone()) {
+        // Where no door decides nobody listens to signals.
+        let (signals, _) = mpsc::channel(1);
+        let parts = device::Parts { intake: Arc::clone(&intake), signals, hub: Arc::clone(&hub), clock: Arc::clone(clock), stop: stop.clone() };
+        readers.spawn(web_json::start(controllers, None, parts, None).task);
     }
 
     let mut delivery = JoinSet::new();

@@ -19,6 +19,10 @@ use crate::http::tls::{self, TlsError};
 use crate::http::{Authorizer, Bearer, Client, Endpoint, SetupError as AddressError, Transport};
 use crate::lime::{self, LimeCourier};
 
+/// A connection to Lime is kept between requests for so long: longer than the rhythm of the entitlements, so that a guest's question finds one. All that is sent
+/// there may be sent again, so that a connection which the server has closed meanwhile costs a repetition and nothing else.
+const LIME_IDLE: Duration = Duration::from_secs(60);
+
 /// Why something in the config cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
@@ -41,6 +45,7 @@ pub(super) struct Connected {
     pub remotes: Remotes,
     pub couriers: Vec<Arc<dyn Courier>>,
     pub mqtt_password: Option<Secret>,
+    pub web_json_password: Option<Secret>,
 }
 
 /// Makes the remotes; nothing is sent yet.
@@ -50,10 +55,12 @@ pub(super) fn connect(config: &Config, clock: &SharedClock) -> Result<Connected,
     let lime = remote(lime_endpoint(config, clock)?, lime::RATE, lime::BURST);
     let crm = remote(crm_endpoint(config, clock)?, config.delivery.crm_rate, config.delivery.crm_burst);
     let mqtt_password = config.mqtt.as_ref().and_then(|mqtt| mqtt.password.as_ref()).map(|secret| secret.load(&config.file)).transpose()?;
+    let web_json = config.web_json.as_ref().and_then(|web_json| web_json.password.as_ref());
+    let web_json_password = web_json.map(|secret| secret.load(&config.file)).transpose()?;
     let zone = config.site.timezone.clone();
     let lime_courier = LimeCourier::new(config.site.id.clone(), clock.stamp().boot, zone);
     let couriers: Vec<Arc<dyn Courier>> = vec![Arc::new(lime_courier), crm_courier(config)];
-    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, mqtt_password })
+    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, mqtt_password, web_json_password })
 }
 
 fn remote(endpoint: Endpoint, (rate, burst): (f64, u32), backoff: (Duration, Duration), clock: &SharedClock) -> Arc<Remote> {
@@ -65,8 +72,9 @@ fn remote(endpoint: Endpoint, (rate, burst): (f64, u32), backoff: (Duration, Dur
 /// # Errors
 /// When the token, the authority or the address cannot be used.
 pub fn lime_endpoint(config: &Config, clock: &SharedClock) -> Result<Endpoint, SetupError> {
-    let transport = transport("lime.url", &config.lime.url, config.lime.ca.as_ref(), clock)?;
-    Ok(Endpoint::new(transport, Arc::new(Bearer::refused_by_forbidden(config.lime.token.load(&config.file)?))))
+    let tls = tls::config(config.lime.ca.as_deref(), Arc::clone(clock))?;
+    let transport = Client::with_idle(&config.lime.url, tls, LIME_IDLE).map_err(|error| SetupError::Address("lime.url", error))?;
+    Ok(Endpoint::new(Arc::new(transport), Arc::new(Bearer::refused_by_forbidden(config.lime.token.load(&config.file)?))))
 }
 
 /// The CRM, as the config names it.

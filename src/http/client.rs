@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use reqwest::Url;
+use tokio::sync::mpsc;
 
 use super::{Answer, BoxFuture, Exchange, Failure, Request, Transport};
 
@@ -55,6 +56,14 @@ impl Client {
     /// # Errors
     /// When the address is neither, or the library refuses the TLS set-up.
     pub fn new(base: &str, tls: rustls::ClientConfig) -> Result<Self, SetupError> {
+        Self::with_idle(base, tls, IDLE_TIMEOUT)
+    }
+
+    /// The same, but a connection is kept for so long between requests: for a remote where all that is sent may be sent again, and a guest waits.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_idle(base: &str, tls: rustls::ClientConfig, idle: Duration) -> Result<Self, SetupError> {
         let base = base.trim().trim_end_matches('/');
         let url = Url::parse(base).map_err(|error| SetupError::Address(error.to_string()))?;
         let host = url.host_str().unwrap_or_default().to_owned();
@@ -75,7 +84,7 @@ impl Client {
             .no_proxy()
             .http1_only()
             .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_idle_timeout(idle)
             .pool_max_idle_per_host(8)
             .tcp_keepalive(Duration::from_secs(20))
             .user_agent(concat!("limegate/", env!("CARGO_PKG_VERSION")))
@@ -92,6 +101,27 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request) -> Exchange {
+        let label = request.label;
+        let response = self.begin(request).await?;
+        self.read(label, response).await
+    }
+
+    async fn exchange_into(&self, request: Request, body: mpsc::Sender<Bytes>) -> Exchange {
+        let label = request.label;
+        let mut response = self.begin(request).await?;
+        if response.status() != StatusCode::OK || encoded(response.headers()) {
+            return self.read(label, response).await;
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        while let Some(chunk) = response.chunk().await.map_err(|error| half(label, error))? {
+            if body.send(chunk).await.is_err() {
+                return Err(Failure::Unknown(format!("{label}: the answer was of no use and not read to its end")));
+            }
+        }
+        Ok(Answer { status, headers, body: Bytes::new() })
+    }
+
+    async fn begin(&self, request: Request) -> Result<reqwest::Response, Failure> {
         // A path that begins otherwise could end up in the host's name.
         if !request.path.starts_with('/') {
             return Err(Failure::NotSent(format!("{}: the path does not begin with a slash", request.label)));
@@ -113,18 +143,16 @@ impl Client {
             }
             building = building.body(body);
         }
-        let response = building.send().await.map_err(|error| classify(request.label, error))?;
-        self.read(request.label, response).await
+        building.send().await.map_err(|error| classify(request.label, error))
     }
 
     async fn read(&self, label: &str, mut response: reqwest::Response) -> Exchange {
         let (status, headers) = (response.status(), response.headers().clone());
-        let encoding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+        if encoded(&headers) {
             return Err(Failure::Unknown(format!("{label}: status {status}, encoded in a way that was not asked for")));
         }
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| Failure::Unknown(format!("{label}: half an answer: {}", chain(error))))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| half(label, error))? {
             if body.len() + chunk.len() > self.answer_limit {
                 return Err(Failure::Unknown(format!("{label}: status {status}, an answer of more than {} bytes", self.answer_limit)));
             }
@@ -138,6 +166,20 @@ impl Transport for Client {
     fn send(&self, request: Request) -> BoxFuture<'_, Exchange> {
         Box::pin(self.exchange(request))
     }
+
+    fn stream(&self, request: Request, body: mpsc::Sender<Bytes>) -> BoxFuture<'_, Exchange> {
+        Box::pin(self.exchange_into(request, body))
+    }
+}
+
+/// Encoded although nothing was asked for.
+fn encoded(headers: &HeaderMap) -> bool {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity"))
+}
+
+fn half(label: &str, error: reqwest::Error) -> Failure {
+    Failure::Unknown(format!("{label}: half an answer: {}", chain(error)))
 }
 
 /// A literal loopback address, or the name that the resolver must answer itself.

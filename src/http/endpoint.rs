@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use super::{Answer, Authorizer, Exchange, RenewError, Request, Standing, Transport};
 
 /// Where requests of one remote go, and with what authorisation. Cheap to clone.
@@ -25,6 +28,15 @@ impl Endpoint {
     pub async fn exchange(&self, mut request: Request) -> Exchange {
         self.authorizer.authorize(&mut request);
         self.transport.send(request).await
+    }
+
+    /// One exchange, authorised, whose answer may be larger than memory should hold: see [`Transport::stream`].
+    ///
+    /// # Errors
+    /// As [`Endpoint::exchange`].
+    pub async fn stream(&self, mut request: Request, body: mpsc::Sender<Bytes>) -> Exchange {
+        self.authorizer.authorize(&mut request);
+        self.transport.stream(request, body).await
     }
 
     /// What an answer says of the authorisation.

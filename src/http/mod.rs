@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use tokio::sync::mpsc;
 
 /// A request, without host and authorisation: those belong to the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,4 +100,18 @@ pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a
 pub trait Transport: Send + Sync {
     /// Sends one request and waits for its end.
     fn send(&self, request: Request) -> BoxFuture<'_, Exchange>;
+
+    /// The same, but the body of an answer with status 200 goes to `body` as it comes, without the limit on an answer's size; the answer itself is then
+    /// empty. An answer of another status comes as usual. The receiver's going away ends the exchange.
+    fn stream(&self, request: Request, body: mpsc::Sender<Bytes>) -> BoxFuture<'_, Exchange> {
+        Box::pin(async move {
+            let mut answer = self.send(request).await?;
+            if answer.status == StatusCode::OK {
+                let whole = std::mem::take(&mut answer.body);
+                // Whoever takes it knows why it went away.
+                let _ = body.send(whole).await;
+            }
+            Ok(answer)
+        })
+    }
 }

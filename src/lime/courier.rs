@@ -111,9 +111,14 @@ impl LimeCourier {
 
     /// RFC 3339 with milliseconds and the venue's offset.
     fn time(&self, ms: i64) -> String {
-        let at = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        at.to_zoned(self.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+        rfc3339(ms, &self.zone)
     }
+}
+
+/// RFC 3339 with milliseconds and the zone's offset.
+pub(super) fn rfc3339(ms: i64, zone: &TimeZone) -> String {
+    let at = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
 }
 
 impl Courier for LimeCourier {

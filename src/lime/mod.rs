@@ -4,6 +4,7 @@
 //! are ignored and unknown enum values become `other`, so that a newer Lime never stops an older box. Never: a write-off id made here. It is the pass's
 //! own, made when the medium was read, and Lime keeps it without expiry: that is what makes sending again harmless.
 
+pub mod authorize;
 mod courier;
 pub mod parse;
 pub mod requests;

@@ -47,6 +47,14 @@ pub fn lookup(ids: &[Uuid]) -> Request {
     Request::json(Method::POST, "/write-offs:lookup", &json!({ "ids": ids }), "POST /write-offs:lookup")
 }
 
+/// The entitlement snapshot of these service points, or what has changed in it since a version: `GET /entitlements`.
+#[must_use]
+pub fn entitlements(service_points: &[String], since: Option<&str>) -> Request {
+    let points: Vec<String> = service_points.iter().map(|point| segment(point)).collect();
+    let since = since.map(|version| format!("&since={}", segment(version))).unwrap_or_default();
+    Request::get(format!("/entitlements?service_point_ids={}{since}", points.join(",")), "GET /entitlements")
+}
+
 /// Percent-encodes one path segment: an id is opaque, so it may hold anything.
 fn segment(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";

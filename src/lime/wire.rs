@@ -256,3 +256,36 @@ pub(super) struct Charge {
     #[serde(default, deserialize_with = "lenient")]
     pub title: Option<String>,
 }
+
+/// `POST /authorize`
+#[derive(Deserialize)]
+pub(super) struct Authorized {
+    pub decision: String,
+    #[serde(default, deserialize_with = "lenient")]
+    pub code: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub hold_id: Option<Id>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub display: Option<Display>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub right: Option<AuthorizedRight>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub open_ms: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Display {
+    #[serde(default, deserialize_with = "lenient")]
+    pub line1: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub line2: Option<String>,
+}
+
+/// The entitlement that a grant takes.
+#[derive(Deserialize)]
+pub(super) struct AuthorizedRight {
+    pub id: Id,
+    /// Minor units taken or held, of a deposit.
+    #[serde(default, deserialize_with = "lenient")]
+    pub amount: Option<i64>,
+}

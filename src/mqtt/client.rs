@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use rumqttc::QoS;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use crate::clock::SharedClock;
 use crate::config::MqttConfig;
@@ -63,8 +65,43 @@ pub enum PublishError {
     Ended,
 }
 
+/// Why an order was not delivered in its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotDelivered {
+    /// It was not taken: it has certainly not left.
+    #[error(transparent)]
+    NotTaken(#[from] PublishError),
+    /// Its time was over before it could be handed over: it has certainly not left.
+    #[error("there was no connection to the broker in time")]
+    Withdrawn,
+    /// It was handed over, and the broker has not acknowledged it in time: it may have arrived. It is not sent again.
+    #[error("the broker has not acknowledged it in time")]
+    Unknown,
+}
+
+/// What became of a message that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The broker has it.
+    Acknowledged,
+    /// Its time was over; `left`: the broker may have it.
+    Withdrawn { left: bool },
+}
+
+pub(super) type Waiter = oneshot::Sender<Fate>;
+
+/// Withdraws what has outlived its time, and tells who waited for it.
+pub(super) fn expire(outbox: &mut Outbox<Waiter>, now: Instant) {
+    for expired in outbox.expire(now) {
+        for waiter in expired.waiters {
+            // Whoever waited may have given up.
+            let _ = waiter.send(Fate::Withdrawn { left: expired.left });
+        }
+    }
+}
+
 pub(super) struct Shared {
-    pub outbox: Mutex<Outbox<oneshot::Sender<()>>>,
+    pub outbox: Mutex<Outbox<Waiter>>,
     pub registry: Mutex<Registry>,
     pub wake: Notify,
     pub connection: watch::Sender<Connection>,
@@ -114,15 +151,19 @@ impl Client {
 }
 
 impl ClientHandle {
-    fn push(&self, topic: &str, payload: impl Into<Bytes>, retain: bool, waiter: Option<oneshot::Sender<()>>) -> Result<(), PublishError> {
-        let payload = payload.into();
+    fn message(&self, topic: &str, payload: Bytes, retain: bool) -> Result<Message, PublishError> {
         if payload.len() > MAX_PAYLOAD || topic.is_empty() || topic.len() > MAX_TOPIC || topic.contains(['+', '#', '\0']) {
             return Err(PublishError::Invalid);
         }
         if *self.ended.borrow() {
             return Err(PublishError::Ended);
         }
-        locked(&self.shared.outbox).push(Message { topic: topic.to_owned(), payload, retain }, waiter)?;
+        Ok(Message { topic: topic.to_owned(), payload, retain })
+    }
+
+    fn push(&self, topic: &str, payload: impl Into<Bytes>, retain: bool, waiter: Option<Waiter>) -> Result<(), PublishError> {
+        let message = self.message(topic, payload.into(), retain)?;
+        locked(&self.shared.outbox).push(message, waiter)?;
         self.shared.wake.notify_one();
         Ok(())
     }
@@ -145,15 +186,51 @@ impl ClientHandle {
         let mut ended = self.ended.clone();
         tokio::select! {
             biased;
-            done = done => done.map_err(|_| PublishError::Ended),
+            done = done => done.map(drop).map_err(|_| PublishError::Ended),
             _ = ended.wait_for(|ended| *ended) => Err(PublishError::Ended),
         }
+    }
+
+    /// Publishes an order, which is worth nothing after `until`: QoS 1, never retained, and withdrawn when it could not be handed over by then. One that was
+    /// handed over on a connection that broke is sent again only while its time lasts.
+    ///
+    /// # Errors
+    /// Why it was not delivered, and with it whether it may have been.
+    pub async fn publish_until(&self, topic: &str, payload: impl Into<Bytes>, until: Instant) -> Result<(), NotDelivered> {
+        let (waiter, mut fate) = oneshot::channel();
+        let message = self.message(topic, payload.into(), false)?;
+        locked(&self.shared.outbox).push_until(message, waiter, until).map_err(PublishError::from)?;
+        self.shared.wake.notify_one();
+        let mut ended = self.ended.clone();
+        let known = tokio::select! {
+            biased;
+            fate = &mut fate => fate.ok(),
+            _ = ended.wait_for(|ended| *ended) => None,
+            () = sleep_until(until) => {
+                expire(&mut locked(&self.shared.outbox), Instant::now());
+                fate.try_recv().ok()
+            }
+        };
+        match known {
+            Some(Fate::Acknowledged) => Ok(()),
+            Some(Fate::Withdrawn { left: false }) => Err(NotDelivered::Withdrawn),
+            Some(Fate::Withdrawn { left: true }) | None => Err(NotDelivered::Unknown),
+        }
+    }
+
+    /// Subscribes at QoS 0 to states, of which only the present one counts: the broker keeps none of them for us while we are away, and what was true then is
+    /// not heard late.
+    #[must_use]
+    pub fn watch(&self, filter: &str) -> Subscription {
+        let subscription = locked(&self.shared.registry).add(filter, QoS::AtMostOnce);
+        self.shared.wake.notify_one();
+        subscription
     }
 
     /// Subscribes at QoS 1. Where filters overlap, the first subscription that matches has the message.
     #[must_use]
     pub fn subscribe(&self, filter: &str) -> Subscription {
-        let subscription = locked(&self.shared.registry).add(filter);
+        let subscription = locked(&self.shared.registry).add(filter, QoS::AtLeastOnce);
         self.shared.wake.notify_one();
         subscription
     }

@@ -19,7 +19,7 @@ use crate::status::{Hub, Link};
 
 use super::acks::Acks;
 use super::backoff::Backoff;
-use super::client::{Connection, Presence, Shared, Will, locked};
+use super::client::{Connection, Fate, Presence, Shared, Will, expire, locked};
 use super::connection::{Event, Setting, Wire};
 use super::incoming::{Incoming, Verdict};
 use super::outbox::Message;
@@ -252,16 +252,21 @@ impl Driver {
         for filter in gone {
             client.unsubscribe(filter).await?;
         }
-        for filter in ask {
+        for (filter, qos) in ask {
             if rumqttc::valid_filter(&filter) {
-                client.subscribe(filter.clone(), QoS::AtLeastOnce).await?;
+                client.subscribe(filter.clone(), qos).await?;
                 serving.asking.push_back(filter);
             } else {
                 self.refused(&filter);
             }
         }
         loop {
-            let Some(message) = locked(&self.shared.outbox).hand_over() else { break };
+            let next = {
+                let mut outbox = locked(&self.shared.outbox);
+                expire(&mut outbox, Instant::now());
+                outbox.hand_over()
+            };
+            let Some(message) = next else { break };
             client.publish_bytes(message.topic, QoS::AtLeastOnce, message.retain, message.payload).await?;
         }
         let open = locked(&self.shared.outbox).open() as u64;
@@ -277,7 +282,7 @@ impl Driver {
                 let waiters = locked(&self.shared.outbox).acknowledged(packet);
                 for waiter in waiters {
                     // Whoever waited may have given up.
-                    let _ = waiter.send(());
+                    let _ = waiter.send(Fate::Acknowledged);
                 }
             }
             Event::Asked(packet) => {

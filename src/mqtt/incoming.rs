@@ -6,7 +6,7 @@
 //! Never: an acknowledgement that nobody gave; more waiting messages than the channels hold.
 
 use bytes::Bytes;
-use rumqttc::Publish;
+use rumqttc::{Publish, QoS};
 use tokio::sync::{mpsc, watch};
 
 use crate::status::Link;
@@ -115,6 +115,7 @@ impl Drop for Subscription {
 #[derive(Debug)]
 struct Entry {
     filter: String,
+    qos: QoS,
     messages: mpsc::Sender<Incoming>,
     link: watch::Sender<Link>,
     /// The connection on which it was asked for last.
@@ -142,7 +143,7 @@ pub(super) struct Registry {
 
 impl Registry {
     /// Adds a subscription and gives it what came for it already.
-    pub fn add(&mut self, filter: &str) -> Subscription {
+    pub fn add(&mut self, filter: &str, qos: QoS) -> Subscription {
         let (messages, receiver) = mpsc::channel(QUEUE);
         let (link, link_receiver) = watch::channel(Link::Down);
         let (fits, rest) = std::mem::take(&mut self.strays).into_iter().partition(|stray: &Incoming| matches(&stray.topic, filter));
@@ -152,7 +153,7 @@ impl Registry {
             // There is room: the channel is new and as long as the list of strays.
             let _ = messages.try_send(stray);
         }
-        self.entries.push(Entry { filter: filter.to_owned(), messages, link, asked: 0 });
+        self.entries.push(Entry { filter: filter.to_owned(), qos, messages, link, asked: 0 });
         Subscription { messages: receiver, link: link_receiver }
     }
 
@@ -175,14 +176,14 @@ impl Registry {
     }
 
     /// Filters not yet asked for on this connection; they count as asked now. Subscriptions whose owner is gone are forgotten, and returned as second.
-    pub fn unasked(&mut self, connection: u64) -> (Vec<String>, Vec<String>) {
+    pub fn unasked(&mut self, connection: u64) -> (Vec<(String, QoS)>, Vec<String>) {
         let (live, gone): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.entries).into_iter().partition(|entry| !entry.messages.is_closed());
         self.entries = live;
         let mut ask = Vec::new();
         for entry in &mut self.entries {
             if entry.asked != connection {
                 entry.asked = connection;
-                ask.push(entry.filter.clone());
+                ask.push((entry.filter.clone(), entry.qos));
             }
         }
         (ask, gone.into_iter().map(|entry| entry.filter).collect())
@@ -230,8 +231,6 @@ pub(super) fn matches(topic: &str, filter: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rumqttc::QoS;
-
     use super::*;
 
     fn publish(topic: &str, packet: u16) -> Publish {
@@ -278,7 +277,7 @@ mod tests {
         let mut registry = Registry::default();
         assert!(matches!(registry.route(Incoming::new(publish("gate/1", 1), 1, 1, &verdicts)), Route::Kept));
         assert!(matches!(registry.route(Incoming::new(publish("old/9", 2), 1, 2, &verdicts)), Route::Kept));
-        let mut subscription = registry.add("gate/+");
+        let mut subscription = registry.add("gate/+", QoS::AtLeastOnce);
         assert_eq!(subscription.messages.try_recv().unwrap().topic, "gate/1");
         assert_eq!(registry.settle().into_iter().map(|stray| stray.topic.clone()).collect::<Vec<_>>(), ["old/9"]);
         assert!(matches!(registry.route(Incoming::new(publish("old/9", 3), 1, 3, &verdicts)), Route::Unwanted(_)));

@@ -6,7 +6,9 @@
 //! its own task, which never awaits the client, and a loop that has heard nothing for 1.5 keep-alives is torn down. Its TLS is old: here a TLS
 //! connection is made by tokio-rustls and handed to it over a socket inside the process.
 //!
-//! Never: an acknowledgement that nobody gave; a message accepted into the outbox and lost while the process lives; personal data in a topic.
+//! An order to a device is withdrawn when it could not be delivered in its time.
+//!
+//! Never: an acknowledgement that nobody gave; an order delivered after its time because the broker was away; a message accepted into the outbox and lost while the process lives; personal data in a topic.
 
 mod acks;
 mod backoff;
@@ -19,5 +21,5 @@ mod incoming;
 mod outbox;
 mod tls;
 
-pub use client::{Client, ClientHandle, Connection, Presence, PublishError, Will};
+pub use client::{Client, ClientHandle, Connection, NotDelivered, Presence, PublishError, Will};
 pub use incoming::{Incoming, Subscription};

@@ -4,11 +4,14 @@
 //! over, is in flight under a packet id, and is done. When the connection ends, everything that is not done waits again, in its old order. Pure: no
 //! I/O, no clock; `D` is whoever waits for the PUBACK.
 //!
-//! Never: an item that leaves without its PUBACK or its supersession by a newer retained one; more than the bounds.
+//! An order to a device is worth something only for a moment: such an item has an instant after which it is not handed over, nor handed over again.
+//!
+//! Never: an item that leaves without its PUBACK, its supersession by a newer retained one, or the end of its time; more than the bounds.
 
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 /// Most items that may be open.
 pub const MAX_ITEMS: usize = 1_024;
@@ -32,6 +35,19 @@ pub struct Message {
 struct Item<D> {
     message: Message,
     waiters: Vec<D>,
+    /// After this it is not handed over any more.
+    until: Option<Instant>,
+    /// It was handed over, on this connection or an earlier one: the broker may have it.
+    left: bool,
+}
+
+/// An item whose time is over, and which was withdrawn.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Expired<D> {
+    /// Who waited for its PUBACK.
+    pub waiters: Vec<D>,
+    /// It was handed over before: the broker may have it.
+    pub left: bool,
 }
 
 /// The queue.
@@ -75,8 +91,35 @@ impl<D> Outbox<D> {
             return Err(Full);
         }
         self.bytes += message.payload.len();
-        self.waiting.push_back(Item { message, waiters: waiter.into_iter().collect() });
+        self.waiting.push_back(Item { message, waiters: waiter.into_iter().collect(), until: None, left: false });
         Ok(())
+    }
+
+    /// Queues a message that is withdrawn when it is still here at that instant. Never retained.
+    ///
+    /// # Errors
+    /// When the bounds are reached.
+    pub fn push_until(&mut self, message: Message, waiter: D, until: Instant) -> Result<(), Full> {
+        self.push(Message { retain: false, ..message }, Some(waiter))?;
+        if let Some(item) = self.waiting.back_mut() {
+            item.until = Some(until);
+        }
+        Ok(())
+    }
+
+    /// Withdraws what waits and whose time is over. What is handed over on the present connection cannot be called back; it is withdrawn when that ends.
+    pub fn expire(&mut self, now: Instant) -> Vec<Expired<D>> {
+        let over = |item: &Item<D>| item.until.is_some_and(|until| until <= now);
+        if !self.waiting.iter().any(over) {
+            return Vec::new();
+        }
+        let (gone, kept): (Vec<Item<D>>, VecDeque<Item<D>>) = {
+            let (gone, kept): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(over);
+            (gone, kept.into())
+        };
+        self.waiting = kept;
+        self.bytes -= gone.iter().map(|item| item.message.payload.len()).sum::<usize>();
+        gone.into_iter().map(|item| Expired { waiters: item.waiters, left: item.left }).collect()
     }
 
     /// Puts a retained message before all others, in place of any that waits for its topic. Not bounded: there is one such topic.
@@ -89,7 +132,7 @@ impl<D> Outbox<D> {
             waiters = older.waiters;
         }
         self.bytes += message.payload.len();
-        self.waiting.push_front(Item { message, waiters });
+        self.waiting.push_front(Item { message, waiters, until: None, left: false });
     }
 
     /// The next message to hand over, if the window has room. It counts as handed over.
@@ -97,7 +140,8 @@ impl<D> Outbox<D> {
         if self.handed.len() + self.in_flight.len() >= WINDOW {
             return None;
         }
-        let item = self.waiting.pop_front()?;
+        let mut item = self.waiting.pop_front()?;
+        item.left = true;
         let message = item.message.clone();
         self.handed.push_back(item);
         Some(message)
@@ -206,6 +250,25 @@ mod tests {
         assert_eq!(outbox.open(), MAX_ITEMS);
         outbox.push(message("state", "new", true), None).unwrap();
         assert_eq!(outbox.push(message("event", "x", false), None), Err(Full));
+    }
+
+    #[test]
+    fn an_order_whose_time_is_over_is_withdrawn_and_says_whether_it_may_have_left() {
+        let (begin, later) = (Instant::now(), Instant::now() + std::time::Duration::from_secs(1));
+        let mut outbox = Outbox::default();
+        outbox.push_until(message("left", "1", true), 1, later).unwrap();
+        assert_eq!(texts(&mut outbox), ["1"]);
+        outbox.assigned(1);
+        outbox.push_until(message("kept", "22", false), 2, later).unwrap();
+        outbox.push(message("state", "333", true), Some(3)).unwrap();
+        assert_eq!(outbox.expire(begin), []);
+        assert_eq!(outbox.expire(later), [Expired { waiters: vec![2], left: false }], "what is in flight cannot be called back");
+        outbox.connection_lost();
+        assert_eq!(outbox.expire(later), [Expired { waiters: vec![1], left: true }], "but it is not sent again");
+        assert_eq!(texts(&mut outbox), ["333"]);
+        outbox.assigned(2);
+        assert_eq!(outbox.acknowledged(2), [3]);
+        assert_eq!((outbox.open(), outbox.bytes), (0, 0));
     }
 
     #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::snapshot::{DestinationState, GateState, MqttState, Snapshot};
+use super::snapshot::{DestinationState, GateState, ModuleState, MqttState, Snapshot};
 
 /// Holds the current state. Cheap to report to; hand out as `Arc<Hub>`.
 #[derive(Debug, Default)]
@@ -25,6 +25,11 @@ impl Hub {
     /// Changes one gate.
     pub fn gate(&self, id: &str, change: impl FnOnce(&mut GateState)) {
         self.update(|now| change(now.gates.entry(id.to_owned()).or_default()));
+    }
+
+    /// Changes one module.
+    pub fn module(&self, id: &str, change: impl FnOnce(&mut ModuleState)) {
+        self.update(|now| change(now.modules.entry(id.to_owned()).or_default()));
     }
 
     /// Changes one destination, by its name in topics: `lime`, `crm`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::DecisionMode;
 use crate::journal::JournalStat;
 
 use super::problem::{Problem, Severity, Texts, worst};
@@ -42,6 +43,80 @@ pub struct GateState {
     pub passes: u64,
     /// Frames that did not check out since the start, by kind.
     pub bad_frames: u64,
+    /// The profile that the bytes look like, where they are not those of `reader`.
+    #[serde(default)]
+    pub looks_like: Option<String>,
+    /// The door, where this box decides; at the first of its readers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door: Option<DoorState>,
+}
+
+/// A door at which this box decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoorState {
+    /// `idle`, `read`, `decide`, `open`, `wait_pass`, `free`.
+    pub state: String,
+    /// Guests between reading and passage.
+    pub visits: u64,
+    /// Decisions since the start.
+    pub decided: u64,
+    /// The last decision's code.
+    pub last_code: Option<String>,
+    /// Who made it.
+    pub last_mode: Option<DecisionMode>,
+    /// Whether it let the guest in.
+    pub last_admitted: bool,
+    /// Boot time since when Lime has not answered in time at this door.
+    pub alone_since_boot_ms: Option<u64>,
+    /// Answers of Lime that came after the box had decided, since the start.
+    pub late: u64,
+    /// Why the last order to open did not open.
+    pub does_not_open: Option<String>,
+    /// Why the outputs are not known to be off.
+    pub does_not_close: Option<String>,
+    /// Guests who went through without being let in, since the start.
+    pub unpermitted: u64,
+    /// Boot time of the last of them.
+    pub last_unpermitted_boot_ms: Option<u64>,
+    /// The gate is free (fire, or a key).
+    pub free: bool,
+    /// Somebody is at the housing.
+    pub tamper: bool,
+    /// A device of the door does not answer.
+    pub away: bool,
+    /// The device's own trouble, as its code.
+    pub fault: Option<String>,
+}
+
+/// An I/O module or gate board.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleState {
+    /// For people.
+    pub title: String,
+    /// `wb-mr6c`, `gate-board-7e`, ...
+    pub kind: String,
+    /// The port, or what else it is reached by.
+    pub port: String,
+    /// Its address there.
+    pub address: u8,
+    /// Whether it answers.
+    pub link: Link,
+    /// Why not, in one line.
+    pub error: Option<String>,
+    /// Boot time of the last answer.
+    pub last_answer_boot_ms: Option<u64>,
+    /// Questions since the start.
+    pub asked: u64,
+    /// Questions that nothing answered.
+    pub unanswered: u64,
+    /// Questions to which only damaged bytes came.
+    pub damaged: u64,
+    /// Outputs that do not go off, as they are printed on the module.
+    pub stuck: Vec<String>,
+    /// What it refuses: a register or a coil that its map names and it does not have. In one line.
+    pub refused: Option<String>,
+    /// Settings that it does not take, by register: what they would have made safe is not.
+    pub settings_refused: Vec<u16>,
 }
 
 /// A destination.
@@ -124,6 +199,9 @@ pub struct Snapshot {
     pub started_boot_ms: u64,
     /// Gates by id.
     pub gates: BTreeMap<String, GateState>,
+    /// I/O modules and gate boards by id.
+    #[serde(default)]
+    pub modules: BTreeMap<String, ModuleState>,
     /// Destinations by name: `lime`, `crm`.
     pub destinations: BTreeMap<String, DestinationState>,
     /// The journal.

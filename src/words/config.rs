@@ -61,6 +61,9 @@ super::words! {
     A_DATE: "дата", "a date";
     GATES: "таблицы [[gate]]", "[[gate]] tables";
     GATES_HELP: "каждый вход пишется с двойными скобками: [[gate]]", "each gate is written with double brackets: [[gate]]";
+    NAMES: "список названий: [\"K1\", \"K2\"]", "a list of names: [\"K1\", \"K2\"]";
+    MODULES: "таблицы [[module]]", "[[module]] tables";
+    MODULES_HELP: "каждый модуль пишется с двойными скобками: [[module]]", "each module is written with double brackets: [[module]]";
     A_DURATION: "длительность: \"500ms\", \"120s\", \"5min\", \"6h\" или \"30d\"", "a duration: \"500ms\", \"120s\", \"5min\", \"6h\" or \"30d\"";
     A_SIZE: "размер: \"8MiB\" или \"2GiB\"", "a size: \"8MiB\" or \"2GiB\"";
     A_SECRET: "место секрета: { file = \"имя\" } или { env = \"ИМЯ\" }", "where the secret is: { file = \"name\" } or { env = \"NAME\" }";
@@ -106,6 +109,8 @@ super::words! {
         "the name of a secret file cannot hold `..` or folders; give one name or an absolute path";
     WEBHOOK_FORM: "адрес входящего вебхука выглядит так: https://<портал>/rest/<номер>/<ключ>/", "an inbound webhook looks like https://<portal>/rest/<number>/<key>/";
 
+    KEY_FORM: "это ключ площадки, в нём не меньше 32 знаков: openssl rand -hex 32", "this is the venue's key, 32 characters or more: openssl rand -hex 32";
+
     // C-014: unstable ports.
     UNSTABLE_PORT: "{port} после перезагрузки может стать другим устройством", "{port} may become another device after a reboot";
     UNSTABLE_HERE: "имя по порядку подключения", "named by the order of plugging in";
@@ -125,6 +130,7 @@ super::words! {
     // C-017 and C-018: what does not fit together.
     NO_BROKER: "вход `{gate}` читает из MQTT, а таблицы [mqtt] нет", "gate `{gate}` reads from MQTT, but there is no [mqtt]";
     NO_BROKER_HELP: "добавьте [mqtt] и url = \"mqtt://127.0.0.1:1883\"", "add [mqtt] with url = \"mqtt://127.0.0.1:1883\"";
+    NO_BROKER_OF: "модуль `{module}` подключён через MQTT, а таблицы [mqtt] нет", "module `{module}` is reached over MQTT, but there is no [mqtt]";
     EITHER_OR: "`{first}` и `{second}` вместе не пишут", "`{first}` and `{second}` exclude each other";
     ONE_OF: "в {place} нужно одно из двух: `{first}` или `{second}`", "{place} needs one of `{first}` and `{second}`";
     ONE_HERE: "одно здесь", "one of them here";
@@ -152,6 +158,54 @@ super::words! {
     // C-024: files.
     NO_CA: "нет файла с сертификатом {path}", "there is no certificate file {path}";
     BAD_CA: "в файле {path} нет сертификата PEM", "{path} holds no PEM certificate";
+
+    // C-030 to C-032: doors and modules.
+    PASSAGE_FORM: "{ module = \"io1\", counter = 0 }, { module = \"io1\", input = 0 } или \"reader\"",
+        "{ module = \"io1\", counter = 0 }, { module = \"io1\", input = 0 } or \"reader\"";
+    UNKNOWN_MODULE: "неизвестный модуль `{module}`", "unknown module `{module}`";
+    KNOWN_MODULES: "есть такие: {modules}", "there are: {modules}";
+    NO_MODULES: "таблиц [[module]] в файле нет", "the file has no [[module]] tables";
+    READER_TAKES_NO_ORDERS: "считыватель {reader} только читает: выходов и входов у него нет", "the reader {reader} only reads: it has no outputs and no inputs";
+    WIRE_A_MODULE: "подключите турникет к модулю: { module = \"io1\", output = 0 }", "wire the turnstile to a module: { module = \"io1\", output = 0 }";
+    NO_EVIDENCE: "списание по проходу, а где виден проход, не сказано", "charged on the passage, but nothing says where the passage is seen";
+    NO_EVIDENCE_HELP: "добавьте passage = { module = \"io1\", counter = 0 } или напишите write_off = \"open\"",
+        "add passage = { module = \"io1\", counter = 0 }, or write write_off = \"open\"";
+    SAME_MODULE: "два модуля называются `{id}`", "two modules are called `{id}`";
+    SAME_OUTPUT: "входы `{first}` и `{second}` открывают один выход, а настройки дверей разные", "gates `{first}` and `{second}` open one output with different doors";
+    SAME_OUTPUT_HELP: "у считывателей одной двери таблица door должна быть одинаковой", "readers of one door need the same door table";
+
+    // C-040 to C-044: modules.
+    PORT_OF_READER: "порт модуля `{module}` занят считывателем входа `{gate}`", "the port of module `{module}` is used by the reader of gate `{gate}`";
+    UNKNOWN_KIND: "неизвестный вид модуля `{kind}`", "unknown kind of module `{kind}`";
+    KNOWN_KINDS: "есть такие: {kinds}; или путь к своей карте модуля", "there are: {kinds}; or the path of a module map of your own";
+    BAD_MAP: "карта модуля {path} не годится: {why}", "the module map {path} is of no use: {why}";
+    SAME_ADDRESS: "модули `{first}` и `{second}` на одной линии имеют один адрес {address}", "modules `{first}` and `{second}` on one line have the same address {address}";
+    LINE_DIFFERS: "модули `{first}` и `{second}` на одной линии, а настройки линии разные: {first_line} и {second_line}",
+        "modules `{first}` and `{second}` share a line, but not its settings: {first_line} and {second_line}";
+    LINE_DIFFERS_HELP: "у всех модулей линии должны быть одни baud, parity, stop_bits и rs485; задайте их и в самих модулях",
+        "all modules of a line need the same baud, parity, stop_bits and rs485; set the modules themselves to them, too";
+    TWO_PROTOCOLS: "модули `{first}` и `{second}` говорят по разным протоколам и не могут делить линию",
+        "modules `{first}` and `{second}` speak different protocols and cannot share a line";
+    NO_SUCH_OUTPUT: "у модуля `{module}` нет выхода {number}", "module `{module}` has no output {number}";
+    NO_SUCH_INPUT: "у модуля `{module}` нет входа {number}", "module `{module}` has no input {number}";
+    NO_SUCH_COUNTER: "у модуля `{module}` нет счётчика {number}", "module `{module}` has no counter {number}";
+    HAS_POINTS: "есть такие: {points}", "there are: {points}";
+    HAS_NONE: "у него их нет", "it has none";
+    EXPERIMENTAL: "{kind}: протокол известен из одного источника и на оборудовании не проверен", "{kind}: the protocol is known from a single source and not tried on hardware";
+    EXPERIMENTAL_HELP: "проверьте открытие и счёт проходов на месте, прежде чем пускать гостей", "try opening and counting on site before guests come";
+
+    // Controllers that come over HTTP, and readers that give too little of a card.
+    SHORT_UIDS: "считыватель {reader} отдаёт только 24 бита номера карты: у разных карт они могут совпасть, и гость заплатит с чужой",
+        "the reader {reader} gives only 24 bits of a card's UID: different cards can share them, and a guest would pay with another's";
+    SHORT_UIDS_HELP: "настройте считыватель на полный UID; если иначе нельзя: accept_short_uids = true",
+        "set the reader up to give the whole UID; if it cannot: accept_short_uids = true";
+    NO_LISTENER: "контроллер входа `{gate}` приходит по HTTP, а таблицы [web_json] нет", "the controller of gate `{gate}` comes over HTTP, but there is no [web_json]";
+    SAME_CONTROLLER: "входы `{first}` и `{second}` не могут быть одним контроллером", "gates `{first}` and `{second}` cannot be of one controller";
+    SAME_CONTROLLER_HELP: "у входов одного контроллера разные direction и одинаковые evidence и uid_bytes",
+        "gates of one controller go different ways, and say the same evidence and uid_bytes";
+    OPEN_LISTENER: "{listen} открыт всей сети без пароля", "{listen} is open to the whole network, without a password";
+    OPEN_LISTENER_HELP: "добавьте password = { file = \"web-json\" }: буквы и цифры; контроллеру дают адрес http://…/connect/ПАРОЛЬ",
+        "add password = { file = \"web-json\" }, letters and digits; the controller is given the address http://…/connect/PASSWORD";
 
     // The end of `check`.
     IN_ORDER: "{file}: всё в порядке, {gates} {gates#вход|входа|входов}", "{file}: in order, {gates} {gates#gate|gates}";

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use limegate::clock::{ManualClock, SharedClock};
 use limegate::config::MqttConfig;
+use limegate::device::Signalled;
 use limegate::domain::{DeviceRecord, GateId, Secret};
 use limegate::mqtt::{Client, ClientHandle};
 use limegate::source::mqtt::{Validator, run};
 use limegate::source::{Intake, Reading, Refused, Taken};
 use limegate::status::mqtt::{Topics, will};
 use limegate::status::{Hub, Link, Problem, Report, Snapshot};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -128,8 +129,13 @@ impl Gateway {
 
     /// With a validator.
     pub fn reading(config: &MqttConfig, intake: &Arc<TestIntake>) -> Self {
+        Self::reading_for(config, intake, None)
+    }
+
+    /// With a validator at a gate whose door the box decides at.
+    pub fn reading_for(config: &MqttConfig, intake: &Arc<TestIntake>, door: Option<mpsc::Sender<Signalled>>) -> Self {
         let mut gateway = Self::client(config, None, 1);
-        let validator = Validator { gate: GateId::from("in-1"), topic: TOPIC.to_owned() };
+        let validator = Validator { gate: GateId::from("in-1"), topic: TOPIC.to_owned(), door };
         let intake: Arc<dyn Intake> = Arc::clone(intake) as Arc<dyn Intake>;
         let run = run(validator, intake, Arc::clone(&gateway.hub), Arc::clone(&gateway.clock), gateway.client.clone(), gateway.stop.subscribe());
         gateway.tasks.push(tokio::spawn(run));

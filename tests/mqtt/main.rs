@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod demo;
+mod devices;
 mod gateway;
 mod mosquitto;
+mod neighbours;
 mod outages;
 #[path = "../common/ports.rs"]
 mod ports;

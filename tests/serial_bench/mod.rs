@@ -8,6 +8,7 @@ use std::time::Duration;
 use limegate::clock::{Clock, ManualClock, SystemClock};
 use limegate::codec::Profile;
 use limegate::config::{Gate, ReaderConfig, SerialReader};
+use limegate::device::Voice;
 use limegate::domain::{Direction, GateId, ServicePointId};
 use limegate::source::{Intake, Reading, Refused, Taken, serial};
 use limegate::status::{GateState, Hub, Link};
@@ -103,8 +104,20 @@ impl Bench {
         bench
     }
 
+    /// As [`Bench::of`], with the voice that a door has at this reader.
+    pub async fn voiced(profile: &str, port: &Path) -> (Self, Arc<dyn Voice>) {
+        let (voice, commands) = serial::voice(&Profile::builtin(profile).unwrap()).unwrap();
+        let bench = Self::begin_with(profile, port, Some(commands));
+        bench.up().await;
+        (bench, voice)
+    }
+
     /// Starts the source.
     pub fn begin(profile: &str, port: &Path) -> Self {
+        Self::begin_with(profile, port, None)
+    }
+
+    fn begin_with(profile: &str, port: &Path, commands: Option<serial::Commands>) -> Self {
         let reader = SerialReader { profile: Profile::builtin(profile).unwrap(), port: port.to_owned(), baud: None };
         let gate = Gate {
             id: GateId::from("n1"),
@@ -112,11 +125,12 @@ impl Bench {
             service_point: ServicePointId::from("sp-1"),
             direction: Direction::In,
             reader: ReaderConfig::Serial(reader.clone()),
+            door: None,
         };
         let intake = Arc::new(Desk { mood: watch::Sender::new(Mood::Stores), attempts: Mutex::new(0), stored: Mutex::new(Vec::new()) });
         let (hub, clock) = (Arc::new(Hub::default()), Arc::new(ManualClock::synced(1_700_000_000_000)));
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(serial::run(gate, reader, intake.clone(), hub.clone(), clock.clone(), stopped));
+        let task = tokio::spawn(serial::run_with(gate, reader, intake.clone(), hub.clone(), clock.clone(), stopped, commands));
         Self { intake, clock, hub, stop, task }
     }
 

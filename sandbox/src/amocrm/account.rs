@@ -5,13 +5,25 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::envelope::HAL;
-use super::{ACCOUNT, Amo, USER};
+use super::{ACCOUNT, Amo, Call, MANAGER, USER};
 use crate::wire;
 
 /// The account's time zone.
 pub(super) const ZONE: &str = "Europe/Moscow";
 
 impl Amo {
+    /// `GET /users`: who the API acts as, and who works in the interface.
+    pub(super) fn users(&self, call: &Call<'_>) -> Response<Bytes> {
+        let shown = [(USER, "Администратор", "admin@example.com", true), (MANAGER, "Менеджер", "manager@example.com", false)].map(
+            |(id, name, email, admin)| {
+                json!({"id": id, "name": name, "email": email, "lang": "ru",
+                "rights": {"is_admin": admin, "is_free": false, "is_active": true, "group_id": null, "role_id": null},
+                "_links": {"self": {"href": self.href(&format!("users/{id}"))}}})
+            },
+        );
+        self.listed(call, "users", shown.to_vec(), true)
+    }
+
     pub(super) fn account(&self, query: &Value) -> Response<Bytes> {
         let with = query.get("with").and_then(Value::as_str).unwrap_or_default();
         let has = |name: &str| with.split(',').any(|part| part == name);

@@ -1,4 +1,4 @@
-//! A contact or a lead: what both have, and how they read.
+//! A contact, a lead or an element of a catalog: what they have in common, and how they read.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,17 @@ use serde_json::{Value, json};
 
 use super::{ACCOUNT, Amo};
 
-/// Which of the two.
+/// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
     Contacts,
     Leads,
+    /// The elements of a catalog.
+    Elements(u64),
 }
 
 impl Kind {
+    /// Those that stand in paths by their own names.
     pub(super) const ALL: [Self; 2] = [Self::Contacts, Self::Leads];
 
     pub(super) fn named(name: &str) -> Option<Self> {
@@ -25,6 +28,37 @@ impl Kind {
         match self {
             Self::Contacts => "contacts",
             Self::Leads => "leads",
+            Self::Elements(_) => "elements",
+        }
+    }
+
+    /// Where its definitions lie: `contacts`, `catalogs/5`.
+    pub(super) fn home(self) -> String {
+        match self {
+            Self::Elements(catalog) => format!("catalogs/{catalog}"),
+            own => own.name().to_owned(),
+        }
+    }
+
+    /// Where its cards lie: `contacts`, `catalogs/5/elements`.
+    pub(super) fn path(self) -> String {
+        match self {
+            Self::Elements(catalog) => format!("catalogs/{catalog}/elements"),
+            own => own.name().to_owned(),
+        }
+    }
+
+    /// As definitions name whose they are.
+    pub(super) const fn entity_type(self) -> &'static str {
+        if matches!(self, Self::Elements(_)) { "catalogs" } else { self.name() }
+    }
+
+    /// As in events: `contact`.
+    pub(super) const fn singular(self) -> &'static str {
+        match self {
+            Self::Contacts => "contact",
+            Self::Leads => "lead",
+            Self::Elements(_) => "catalog_element",
         }
     }
 
@@ -33,6 +67,7 @@ impl Kind {
         match self {
             Self::Contacts => "Contact",
             Self::Leads => "Lead",
+            Self::Elements(_) => "Element",
         }
     }
 }
@@ -45,6 +80,7 @@ pub(super) struct Card {
     pub(super) last_name: String,
     pub(super) responsible: u64,
     pub(super) created_by: u64,
+    pub(super) updated_by: u64,
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
     /// On the monotonic clock: the search index may lag behind it.
@@ -72,7 +108,7 @@ impl Amo {
         let mut value = match kind {
             Kind::Contacts => json!({
                 "id": card.id, "name": card.name, "first_name": card.first_name, "last_name": card.last_name, "responsible_user_id": card.responsible,
-                "group_id": 0, "created_by": card.created_by, "updated_by": card.created_by, "created_at": card.created_at,
+                "group_id": 0, "created_by": card.created_by, "updated_by": card.updated_by, "created_at": card.created_at,
                 "updated_at": card.updated_at,
                 "closest_task_at": null, "is_deleted": false, "is_unsorted": false,
             }),
@@ -80,13 +116,21 @@ impl Amo {
                 "id": card.id, "name": card.name, "price": card.lead.price, "responsible_user_id": card.responsible, "group_id": 0,
                 "status_id": card.lead.status, "pipeline_id": card.lead.pipeline, "loss_reason_id": card.lead.loss_reason,
                 "created_by": card.created_by,
-                "updated_by": card.created_by, "created_at": card.created_at, "updated_at": card.updated_at, "closed_at": card.lead.closed_at,
-                "closest_task_at": null, "is_deleted": false, "score": null, "labor_cost": null, "is_price_computed": false,
+                "updated_by": card.updated_by, "created_at": card.created_at, "updated_at": card.updated_at, "closed_at": card.lead.closed_at,
+                "closest_task_at": null, "is_deleted": self.deleted.contains_key(&(kind, card.id)), "score": null, "labor_cost": null,
+                "is_price_computed": false,
+            }),
+            Kind::Elements(catalog) => json!({
+                "id": card.id, "name": card.name, "created_by": card.created_by, "updated_by": card.updated_by, "created_at": card.created_at,
+                "updated_at": card.updated_at, "is_deleted": false, "catalog_id": catalog,
             }),
         };
         value["custom_fields_values"] = self.shown_values(kind, card);
         value["account_id"] = json!(ACCOUNT);
-        value["_links"] = json!({"self": {"href": self.href(&format!("{}/{}", kind.name(), card.id))}});
+        value["_links"] = json!({"self": {"href": self.href(&format!("{}/{}", kind.path(), card.id))}});
+        if matches!(kind, Kind::Elements(_)) {
+            return value;
+        }
         let mut embedded = json!({"tags": self.shown_tags(kind, &card.tags), "companies": []});
         match kind {
             Kind::Contacts if has("leads") => {
@@ -108,7 +152,7 @@ impl Amo {
             _ => {}
         }
         if has("catalog_elements") {
-            embedded["catalog_elements"] = json!([]);
+            embedded["catalog_elements"] = self.shown_products(kind, card.id);
         }
         if kind == Kind::Leads && has("loss_reason") {
             embedded["loss_reason"] = json!([]);

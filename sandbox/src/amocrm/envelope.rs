@@ -20,7 +20,17 @@ pub(super) fn page(query: &Value) -> (usize, usize) {
 impl Amo {
     /// One page of a list; 204 where it is empty. `total` adds what short dictionaries carry.
     pub(super) fn listed(&self, call: &Call<'_>, name: &str, all: Vec<Value>, total: bool) -> Response<Bytes> {
+        self.listed_within(call, name, all, total, MAX_LIMIT)
+    }
+
+    /// The same for a list whose pages are smaller.
+    pub(super) fn listed_by(&self, call: &Call<'_>, name: &str, all: Vec<Value>, limit: usize) -> Response<Bytes> {
+        self.listed_within(call, name, all, false, limit)
+    }
+
+    fn listed_within(&self, call: &Call<'_>, name: &str, all: Vec<Value>, total: bool, most: usize) -> Response<Bytes> {
         let (page, limit) = page(&call.query());
+        let limit = limit.min(most);
         let count = all.len();
         let items: Vec<Value> = all.into_iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
         if items.is_empty() {

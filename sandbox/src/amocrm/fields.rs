@@ -10,6 +10,9 @@ use super::errors::{Invalid, Problem, Refused};
 use super::{ACCOUNT, Amo, Call};
 use crate::wire;
 
+/// The types that only catalogs have.
+const CATALOG_TYPES: [&str; 4] = ["price", "category", "items", "linked_entity"];
+
 /// The types that a contact or a lead may have. `multitext` is only what the account comes with.
 const TYPES: [&str; 16] = [
     "text",
@@ -67,13 +70,15 @@ impl Field {
             let shown = |choice: &Choice| json!({"id": choice.id, "value": choice.value, "sort": choice.sort, "code": choice.code});
             self.enums.iter().map(shown).collect::<Vec<_>>()
         });
+        // The groups of a category are nested, not enumerated.
+        let (enums, nested) = if self.kind == "category" { (None, enums) } else { (enums, None) };
         json!({
             "id": self.id, "name": self.name, "type": self.kind, "account_id": ACCOUNT, "code": self.code, "sort": self.sort,
             "is_api_only": self.api_only,
-            "enums": enums, "group_id": self.group, "required_statuses": [], "is_deletable": !self.predefined, "is_predefined": self.predefined,
-            "entity_type": kind.name(), "remind": self.remind, "tracking_callback": null, "chained_lists": null, "triggers": [], "currency": null,
+            "enums": enums, "nested": nested, "group_id": self.group, "required_statuses": [], "is_deletable": !self.predefined, "is_predefined": self.predefined,
+            "entity_type": kind.entity_type(), "remind": self.remind, "tracking_callback": null, "chained_lists": null, "triggers": [], "currency": null,
             "hidden_statuses": [], "is_required": null, "search_in": null,
-            "_links": {"self": {"href": amo.href(&format!("{}/custom_fields/{}", kind.name(), self.id))}},
+            "_links": {"self": {"href": amo.href(&format!("{}/custom_fields/{}", kind.home(), self.id))}},
         })
     }
 }
@@ -114,12 +119,39 @@ impl Amo {
         self.fields.insert(Kind::Leads, Vec::new());
     }
 
+    /// What the list of products comes with.
+    pub(super) fn seed_product_fields(&mut self, kind: Kind) {
+        let mut fields = Vec::new();
+        for (name, code, field_type) in [
+            ("Артикул", "SKU", "text"),
+            ("Описание", "DESCRIPTION", "textarea"),
+            ("Цена", "PRICE", "price"),
+            ("Группа", "GROUP", "category"),
+            ("Внешний ID", "EXTERNAL_ID", "text"),
+            ("Единица измерения", "UNIT", "text"),
+        ] {
+            fields.push(Field {
+                id: self.next_id(),
+                name: name.to_owned(),
+                code: Some(code.to_owned()),
+                kind: field_type.to_owned(),
+                enums: Vec::new(),
+                sort: i64::try_from(fields.len()).unwrap_or(0) + 1,
+                api_only: false,
+                group: None,
+                remind: None,
+                predefined: true,
+            });
+        }
+        self.fields.insert(kind, fields);
+    }
+
     pub(super) fn fields_of(&self, kind: Kind) -> &[Field] {
         self.fields.get(&kind).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn custom_fields(&mut self, call: &Call<'_>, kind: Kind, rest: &[&str]) -> Result<Response<Bytes>, Refused> {
-        let path = format!("{}/custom_fields", kind.name());
+        let path = format!("{}/custom_fields", kind.home());
         match (call.method(), rest) {
             (&Method::GET, []) => {
                 let query = call.query();
@@ -196,9 +228,10 @@ impl Amo {
             if name.is_none() {
                 errors.push(Invalid::missing("name"));
             }
+            let known = |field_type: &str| TYPES.contains(&field_type) || (matches!(kind, Kind::Elements(_)) && CATALOG_TYPES.contains(&field_type));
             match &field_type {
                 None => errors.push(Invalid::missing("type")),
-                Some(field_type) if !TYPES.contains(&field_type.as_str()) => errors.push(Invalid::choice("type")),
+                Some(field_type) if !known(field_type) => errors.push(Invalid::choice("type")),
                 Some(_) => {}
             }
             // What the real one does with a code that is taken is not documented; here it shows.
@@ -209,7 +242,7 @@ impl Amo {
                 errors.push(Invalid::choice("group_id"));
             }
             let needs_enums = matches!(field_type.as_deref(), Some("select" | "multiselect" | "radiobutton"));
-            let enums = self.choices(item.get("enums"), &mut errors);
+            let enums = self.choices(item.get("enums").or(item.get("nested")), &mut errors);
             if needs_enums && enums.is_empty() {
                 errors.push(Invalid::missing("enums"));
             }
@@ -250,7 +283,7 @@ impl Amo {
 
     fn change_field(&mut self, kind: Kind, id: i64, item: &Value) -> Result<Value, Refused> {
         let mut errors = Vec::new();
-        let enums = item.get("enums").filter(|enums| !enums.is_null()).map(|enums| self.choices(Some(enums), &mut errors));
+        let enums = item.get("enums").or(item.get("nested")).filter(|enums| !enums.is_null()).map(|enums| self.choices(Some(enums), &mut errors));
         let Some(field) = self.fields.get_mut(&kind).and_then(|fields| fields.iter_mut().find(|field| i64::try_from(field.id) == Ok(id))) else {
             return Err(Problem::not_found("Custom field", &[u64::try_from(id).unwrap_or(0)]));
         };
@@ -292,7 +325,7 @@ impl Amo {
     }
 
     pub(super) fn groups(&mut self, call: &Call<'_>, kind: Kind, rest: &[&str]) -> Result<Response<Bytes>, Refused> {
-        let path = format!("{}/custom_fields/groups", kind.name());
+        let path = format!("{}/custom_fields/groups", kind.home());
         match (call.method(), rest) {
             (&Method::GET, []) => {
                 let shown = self.groups.get(&kind).into_iter().flatten().map(|group| self.shown_group(kind, group)).collect();
@@ -338,9 +371,9 @@ impl Amo {
     fn shown_group(&self, kind: Kind, group: &Group) -> Value {
         let fields = self.fields_of(kind).iter().filter(|field| field.group.as_deref() == Some(group.id.as_str()));
         json!({
-            "id": group.id, "name": group.name, "is_predefined": group.predefined, "type": "text", "entity_type": kind.name(), "sort": group.sort,
+            "id": group.id, "name": group.name, "is_predefined": group.predefined, "type": "text", "entity_type": kind.entity_type(), "sort": group.sort,
             "fields": fields.map(|field| field.id).collect::<Vec<_>>(),
-            "_links": {"self": {"href": self.href(&format!("{}/custom_fields/groups/{}", kind.name(), group.id))}},
+            "_links": {"self": {"href": self.href(&format!("{}/custom_fields/groups/{}", kind.home(), group.id))}},
         })
     }
 

@@ -73,19 +73,19 @@ enum Wanted {
 }
 
 /// From and to, both included. `filter[updated_at]=5` is no range: it finds nothing.
-struct Range {
+pub(super) struct Range {
     from: i64,
     to: i64,
 }
 
 impl Range {
-    fn of(value: &Value) -> Self {
+    pub(super) fn of(value: &Value) -> Self {
         let Value::Object(map) = value else { return Self { from: i64::MAX, to: i64::MIN } };
         let bound = |key: &str| map.get(key).and_then(wire::integer);
         Self { from: bound("from").unwrap_or(i64::MIN), to: bound("to").unwrap_or(i64::MAX) }
     }
 
-    fn holds(&self, at: i64) -> bool {
+    pub(super) fn holds(&self, at: i64) -> bool {
         self.from <= at && at <= self.to
     }
 }

@@ -82,14 +82,14 @@ impl Amo {
         let mut leads = Vec::new();
         for item in &items {
             let contact = item.pointer("/_embedded/contacts/0").filter(|contact| contact.get("id").is_none()).cloned();
-            contacts.push(contact.map(|contact| self.drafts(call, Kind::Contacts, &[contact])).transpose()?.unwrap_or_default());
+            contacts.push(contact.map(|contact| self.drafts(call.moment(), Kind::Contacts, &[contact])).transpose()?.unwrap_or_default());
             let mut lead = item.clone();
             if let (Some(_), Some(Value::Object(embedded))) = (contacts.last().filter(|drafts| !drafts.is_empty()), lead.get_mut("_embedded")) {
                 embedded.remove("contacts");
             }
             leads.push(lead);
         }
-        let mut drafts = self.drafts(call, Kind::Leads, &leads)?;
+        let mut drafts = self.drafts(call.moment(), Kind::Leads, &leads)?;
         let mut answer = Vec::new();
         for ((draft, contact), item) in drafts.iter_mut().zip(&contacts).zip(&items) {
             if let Some(contact) = contact.first() {
@@ -99,8 +99,8 @@ impl Amo {
             let contact_id = draft.links.first().map(|link| link.contact);
             answer.push(json!({"id": draft.card.id, "contact_id": contact_id, "company_id": null, "request_id": request_id, "merged": false}));
         }
-        self.commit(Kind::Contacts, contacts.into_iter().flatten().collect());
-        self.commit(Kind::Leads, drafts);
+        self.commit(call.moment(), Kind::Contacts, contacts.into_iter().flatten().collect());
+        self.commit(call.moment(), Kind::Leads, drafts);
         Ok(wire::json_as(HAL, StatusCode::OK, &Value::Array(answer)))
     }
 }

@@ -1,4 +1,4 @@
-//! amoCRM's REST API v4, as far as passes need it: account, OAuth, contacts, leads, custom fields, pipelines, links, notes, tags.
+//! amoCRM's REST API v4: account, OAuth, contacts, leads, custom fields, pipelines, catalogs, links, notes, tasks, tags, events, webhooks.
 //!
 //! Invariants: a write is carried out for all its items or for none; an answer to a write holds ids, never the stored values; limits are counted on
 //! the caller's monotonic clock, and refused requests count. There is no DELETE for leads and contacts.
@@ -6,18 +6,23 @@
 mod account;
 mod card;
 mod cards;
+mod catalogs;
 mod envelope;
 pub(crate) mod errors;
+mod events;
 mod fields;
 mod filter;
+mod hooks;
 mod leads;
 mod limits;
 mod links;
 mod notes;
 mod oauth;
+mod person;
 mod pipelines;
 mod state;
 mod tags;
+mod tasks;
 mod values;
 
 use std::collections::BTreeMap;
@@ -29,9 +34,12 @@ use serde_json::Value;
 use crate::wire;
 use card::{Card, Kind};
 use errors::{Problem, Refused};
+pub use hooks::HookCall;
 
-/// The account's only user.
+/// The user whose token the API is called with.
 const USER: u64 = 9_001;
+/// The user who works in the interface.
+const MANAGER: u64 = 9_002;
 const ACCOUNT: u64 = 3_100_001;
 /// More items than this in one write are refused.
 const MAX_ITEMS: usize = 250;
@@ -44,6 +52,13 @@ pub struct Amo {
     limits: limits::Limits,
     ids: u64,
     cards: BTreeMap<(Kind, u64), Card>,
+    /// What was deleted or merged away.
+    deleted: BTreeMap<(Kind, u64), Card>,
+    catalogs: Vec<catalogs::Catalog>,
+    products: BTreeMap<(Kind, u64), Vec<links::Product>>,
+    tasks: Vec<tasks::Task>,
+    events: events::Events,
+    hooks: hooks::Hooks,
     fields: BTreeMap<Kind, Vec<fields::Field>>,
     groups: BTreeMap<Kind, Vec<fields::Group>>,
     pipelines: Vec<pipelines::Pipeline>,
@@ -51,6 +66,10 @@ pub struct Amo {
     notes: Vec<notes::Note>,
     tags: BTreeMap<Kind, Vec<(u64, String)>>,
     filters_enabled: bool,
+    /// Whether the tariff has catalogs and webhooks.
+    extended: bool,
+    /// Whether linking a product changes the lead's `updated_at`. Not documented.
+    links_touch: bool,
     relinking_fails: bool,
     index_lag_ms: u64,
 }
@@ -63,7 +82,21 @@ struct Call<'a> {
     at: i64,
 }
 
+/// When something is done, and by whom.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    now_ms: u64,
+    /// Unix seconds.
+    at: i64,
+    by: u64,
+}
+
 impl Call<'_> {
+    /// What the API is asked is done by its token's user.
+    fn moment(&self) -> Moment {
+        Moment { now_ms: self.now_ms, at: self.at, by: USER }
+    }
+
     fn method(&self) -> &Method {
         self.request.method()
     }
@@ -102,6 +135,12 @@ impl Amo {
             limits: limits::Limits::default(),
             ids: 7_000,
             cards: BTreeMap::new(),
+            deleted: BTreeMap::new(),
+            catalogs: Vec::new(),
+            products: BTreeMap::new(),
+            tasks: Vec::new(),
+            events: events::Events::default(),
+            hooks: hooks::Hooks::default(),
             fields: BTreeMap::new(),
             groups: BTreeMap::new(),
             pipelines: Vec::new(),
@@ -109,6 +148,8 @@ impl Amo {
             notes: Vec::new(),
             tags: BTreeMap::new(),
             filters_enabled: true,
+            extended: true,
+            links_touch: true,
             relinking_fails: true,
             index_lag_ms: 0,
         };
@@ -142,12 +183,17 @@ impl Amo {
     /// Changes a behaviour by name. False when there is no such switch, or not for this value.
     ///
     /// `filters` (bool): whether `filter[..]` is heeded; `limit_per_second` (number or null); `block_after` (429s within a minute, or null: never blocked);
-    /// `relinking_fails` (bool): linking what is linked answers 500; `revoke_tokens` (true): all access tokens end now.
+    /// `relinking_fails` (bool): linking a contact that is linked answers 500; `links_touch` (bool): linking a product changes the lead's `updated_at`;
+    /// `extended` (bool): the tariff has catalogs and webhooks; `hook_minute_ms` (number): how long a minute of the webhooks' retry ladder is;
+    /// `revoke_tokens` (true): all access tokens end now.
     pub fn switch(&mut self, name: &str, value: &Value) -> bool {
         let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
         match (name, value) {
             ("filters", Value::Bool(on)) => self.filters_enabled = *on,
             ("relinking_fails", Value::Bool(on)) => self.relinking_fails = *on,
+            ("links_touch", Value::Bool(on)) => self.links_touch = *on,
+            ("extended", Value::Bool(on)) => self.extended = *on,
+            ("hook_minute_ms", Value::Number(ms)) => self.hooks.minute_ms = ms.as_u64().unwrap_or(1),
             ("limit_per_second", Value::Number(_) | Value::Null) => self.limits.per_second = number,
             ("block_after", Value::Number(_) | Value::Null) => self.limits.block_after = number,
             ("revoke_tokens", Value::Bool(true)) => self.oauth.revoke(),
@@ -168,7 +214,9 @@ impl Amo {
             limits::Admission::TooMany => return errors::too_many_requests(None),
             limits::Admission::Blocked => return errors::blocked(),
         }
-        self.route(&call).unwrap_or_else(|refused| refused.response())
+        let answer = self.route(&call).unwrap_or_else(|refused| refused.response());
+        self.send_hooks(now_ms);
+        answer
     }
 
     pub(crate) fn set_index_lag(&mut self, ms: u64) {
@@ -188,6 +236,15 @@ impl Amo {
                 &Method::GET => Ok(self.account(&call.query())),
                 _ => Err(Problem::method_not_allowed()),
             };
+        }
+        match (*first, rest) {
+            ("users", []) if *call.method() == Method::GET => return Ok(self.users(call)),
+            ("users", []) => return Err(Problem::method_not_allowed()),
+            ("catalogs", rest) => return self.catalogs(call, rest),
+            ("tasks", rest) => return self.tasks(call, rest),
+            ("events", rest) => return self.events(call, rest),
+            ("webhooks", []) => return self.webhooks(call),
+            _ => {}
         }
         let Some(kind) = Kind::named(first) else { return Err(self.no_route(call)) };
         match rest {

@@ -19,6 +19,10 @@ impl Amo {
             "oauth": self.oauth.state(),
             "pipelines": self.pipelines_state(),
             "notes": self.notes_state(),
+            "tasks": self.tasks_state(),
+            "catalogs": self.catalogs_state(),
+            "events": self.events_state(),
+            "hooks": self.hooks_state(),
             "leads_with_contact": self.links.values().filter(|links| !links.is_empty()).count(),
             "contact_fields": self.fields_state(Kind::Contacts),
             "lead_fields": self.fields_state(Kind::Leads),
@@ -55,7 +59,7 @@ impl Amo {
         by_key
     }
 
-    fn brief(&self, kind: Kind, card: &super::card::Card) -> Value {
+    pub(super) fn brief(&self, kind: Kind, card: &super::card::Card) -> Value {
         let mut fields = Map::new();
         for field in self.fields_of(kind) {
             if let Some(values) = card.values.get(&field.id) {
@@ -68,6 +72,7 @@ impl Amo {
             brief["price"] = json!(card.lead.price);
             brief["pipeline_id"] = json!(card.lead.pipeline);
             brief["status_id"] = json!(card.lead.status);
+            brief["products"] = self.shown_products(kind, card.id);
             brief["contacts"] = self.links.get(&card.id).into_iter().flatten().map(|link| json!(link.contact)).collect();
         }
         brief

@@ -82,7 +82,7 @@ type Reason = (&'static str, String);
 /// One value as it will read; `None` when it is to be ignored.
 fn stored(field: &Field, given: &Value) -> Result<Option<Value>, Reason> {
     let value = given.get("value").filter(|value| !value.is_null());
-    if matches!(field.kind.as_str(), "select" | "multiselect" | "radiobutton") {
+    if matches!(field.kind.as_str(), "select" | "multiselect" | "radiobutton" | "category") {
         return choice(field, given, value);
     }
     let Some(value) = value else { return Ok(None) };
@@ -98,7 +98,7 @@ fn stored(field: &Field, given: &Value) -> Result<Option<Value>, Reason> {
         },
         "date" | "birthday" => Ok(Some(json!({"value": midnight(instant(value)?)}))),
         "date_time" => Ok(Some(json!({"value": instant(value)?}))),
-        "numeric" | "monetary" => {
+        "numeric" | "monetary" | "price" => {
             let text = wire::text(value).filter(|text| text.trim().parse::<f64>().is_ok_and(f64::is_finite)).ok_or_else(|| wrong("numeric"))?;
             Ok(Some(json!({"value": text.trim()})))
         }

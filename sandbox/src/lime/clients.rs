@@ -1,8 +1,9 @@
-//! Clients, their children, cards and balances, and the list of their transactions.
+//! Clients, their children, cards and balances, as they read.
 
 use serde_json::{Map, Value, json};
 
-use super::{CURRENCY, Lime, time};
+use super::feeds::{Feed, Origin};
+use super::{CURRENCY, Lime};
 use crate::people::Person;
 
 /// Most clients of one `POST /clients:batch`.
@@ -13,45 +14,21 @@ const MAX_IDS: usize = 100;
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) version: u64,
+    pub(super) changed_ms: i64,
     pub(super) person: Person,
     pub(super) child: bool,
-    pub(super) phone: Option<String>,
-    pub(super) email: Option<String>,
+    pub(super) phones: Vec<String>,
+    pub(super) emails: Vec<String>,
     /// Card id, UID, state.
     pub(super) cards: Vec<(String, String, &'static str)>,
     /// The right that is this client's deposit.
     pub(super) deposit: Option<String>,
     pub(super) bonus: i64,
+    pub(super) mailing: bool,
+    pub(super) created_via: String,
     pub(super) children: Vec<String>,
     pub(super) parents: Vec<String>,
     pub(super) transactions: Vec<usize>,
-}
-
-/// One write-off as a transaction (sales and top-ups come with their issue).
-#[derive(Clone, Debug)]
-pub(super) struct Transaction {
-    pub(super) id: String,
-    pub(super) client_id: Option<String>,
-    pub(super) occurred_at: String,
-    pub(super) received_ms: i64,
-    pub(super) service_point_id: String,
-    pub(super) write_off_id: String,
-    pub(super) right_id: String,
-    pub(super) title: String,
-    pub(super) quantity: i64,
-    pub(super) amount: i64,
-}
-
-impl Transaction {
-    fn shown(&self) -> Value {
-        json!({
-            "id": self.id, "type": "write_off", "client_id": self.client_id, "card_id": null, "receipt_id": null,
-            "occurred_at": self.occurred_at, "received_at": time(self.received_ms),
-            "service_point_id": self.service_point_id, "write_off_id": self.write_off_id,
-            "lines": [{"good_type_id": null, "name": self.title, "qty": self.quantity, "amount": self.amount, "right_id": self.right_id}],
-            "total": self.amount, "currency": CURRENCY, "payments": [],
-        })
-    }
 }
 
 /// The ids and how many transactions each, from the body of `POST /clients:batch`.
@@ -65,6 +42,20 @@ pub(super) fn asked(body: &Map<String, Value>) -> Result<(Vec<String>, usize), S
     }
 }
 
+/// The category's id, name and kind.
+pub(super) const fn category(child: bool) -> (&'static str, &'static str, &'static str) {
+    if child { ("cat-child", "Ребёнок", "child") } else { ("cat-adult", "Взрослый", "adult") }
+}
+
+/// The relation's id and name, by the role and sex of the other.
+pub(super) const RELATIONS: [(&str, &str, &str); 4] =
+    [("child", "rel-child-m", "сын"), ("child", "rel-child-f", "дочь"), ("parent", "rel-parent-m", "отец"), ("parent", "rel-parent-f", "мать")];
+
+/// Texts that are empty read as null.
+fn filled(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
 impl Lime {
     pub(super) fn clients(&self, ids: &[String], transactions: usize) -> Value {
         let item =
@@ -74,56 +65,68 @@ impl Lime {
 
     pub(super) fn client(&self, id: &str) -> Option<Value> {
         let client = self.clients.get(id)?;
-        let category = if client.child {
-            json!({"id": "cat-child", "name": "Ребёнок", "kind": "child"})
-        } else {
-            json!({"id": "cat-adult", "name": "Взрослый", "kind": "adult"})
-        };
+        let (category, name, kind) = category(client.child);
         let deposit = client.deposit.as_ref().and_then(|right| self.rights.get(right)).map(|right| right.balance);
         let children = client.children.iter().filter_map(|id| self.relation(id, "child"));
         let parents = client.parents.iter().filter_map(|id| self.relation(id, "parent"));
         Some(json!({
             "id": client.id,
             "version": client.version,
-            "category": category,
-            "last_name": client.person.last_name,
-            "first_name": client.person.first_name,
-            "middle_name": client.person.middle_name,
-            "birth_date": client.person.birth_date,
+            "category": {"id": category, "name": name, "kind": kind},
+            "last_name": filled(&client.person.last_name),
+            "first_name": filled(&client.person.first_name),
+            "middle_name": filled(&client.person.middle_name),
+            "birth_date": filled(&client.person.birth_date),
             "gender": if client.person.female { "female" } else { "male" },
-            "phones": client.phone.iter().collect::<Vec<_>>(),
-            "emails": client.email.iter().collect::<Vec<_>>(),
+            "phones": client.phones,
+            "emails": client.emails,
             "cards": client.cards.iter().map(|(id, uid, state)| json!({"id": id, "uid": uid, "state": state})).collect::<Vec<_>>(),
             "balances": {"deposit": deposit, "bonus": client.bonus, "currency": CURRENCY},
-            "consents": {"mailing": true},
+            "consents": {"mailing": client.mailing},
             "relations": children.chain(parents).collect::<Vec<_>>(),
-            "created_via": "cashdesk",
+            "created_via": client.created_via,
         }))
     }
 
     fn relation(&self, id: &str, role: &str) -> Option<Value> {
         let other = self.clients.get(id)?;
-        let name = match (role, other.person.female) {
-            ("child", true) => "дочь",
-            ("child", false) => "сын",
-            (_, true) => "мать",
-            (_, false) => "отец",
-        };
+        let sex = if other.person.female { 'f' } else { 'm' };
+        let (_, relation, name) = RELATIONS.into_iter().find(|(known, id, _)| *known == role && id.ends_with(sex))?;
+        let (category, _, kind) = category(other.child);
         Some(json!({
             "client_id": other.id,
-            "relation_type": {"id": format!("rel-{role}-{}", if other.person.female { "f" } else { "m" }), "name": name},
+            "relation_type": {"id": relation, "name": name},
             "role": role,
-            "category": {"id": if other.child { "cat-child" } else { "cat-adult" }, "kind": if other.child { "child" } else { "adult" }},
-            "first_name": other.person.first_name,
-            "birth_date": other.person.birth_date,
+            "category": {"id": category, "kind": kind},
+            "first_name": filled(&other.person.first_name),
+            "birth_date": filled(&other.person.birth_date),
         }))
     }
 
-    /// Newest first, by when the pass was.
-    pub(super) fn transactions_of(&self, id: &str, limit: usize) -> Option<Vec<Value>> {
-        let client = self.clients.get(id)?;
-        let mut own: Vec<&Transaction> = client.transactions.iter().filter_map(|at| self.transactions.get(*at)).collect();
-        own.sort_by_key(|transaction| std::cmp::Reverse(crate::wire::parse_rfc3339(&transaction.occurred_at).unwrap_or(transaction.received_ms)));
-        Some(own.into_iter().take(limit.min(100)).map(Transaction::shown).collect())
+    /// A client has changed: the next version, told in the feed.
+    pub(super) fn client_changed(&mut self, id: &str, wall_ms: i64, origin: &Origin) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.version += 1;
+        client.changed_ms = wall_ms;
+        let version = client.version;
+        if let Some(shown) = self.client(id) {
+            self.feeds.push(Feed::Clients, false, version, wall_ms, origin.clone(), shown);
+        }
+    }
+
+    /// Those whose cards show this client have changed with it.
+    pub(super) fn family_changed(&mut self, id: &str, wall_ms: i64, origin: &Origin) {
+        let family: Vec<String> =
+            self.clients.get(id).map(|client| client.parents.iter().chain(&client.children).cloned().collect()).unwrap_or_default();
+        for other in family {
+            self.client_changed(&other, wall_ms, origin);
+        }
+    }
+
+    /// Whose deposit this is.
+    pub(super) fn owner_of(&self, right: &str) -> Option<String> {
+        // Deposits are named after the family's number: `r-7-d` is that of `c-7`.
+        let id = format!("c-{}", right.strip_prefix("r-")?.strip_suffix("-d")?);
+        self.clients.contains_key(&id).then_some(id)
     }
 }

@@ -25,6 +25,31 @@ impl Lime {
         }
     }
 
+    /// Adds a medium that is nobody's, or changes it: `rights` as the entitlements have them (`id`, `kind`, `amount`, `from`, `to`, `sp`, `win`,
+    /// `daily_limit`). One right may be named by several media. False when this is no such list.
+    pub fn put_medium(&mut self, kind: &str, value: &str, blocked: bool, rights: &serde_json::Value) -> bool {
+        let Some(list) = rights.as_array() else { return false };
+        let mut ids = Vec::new();
+        for one in list {
+            let (Some(id), Some(amount)) = (one["id"].as_str(), one["amount"].as_i64()) else { return false };
+            let mut right = match one["kind"].as_str() {
+                Some("deposit") => Right::deposit(amount),
+                Some("ticket") => Right::visits(amount, "Билет"),
+                _ => return false,
+            };
+            right.limits = one.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
+            self.rights.insert(id.to_owned(), right);
+            ids.push(id.to_owned());
+        }
+        self.media.insert((kind.to_owned(), value.to_owned()), Medium { client_id: None, blocked, rights: ids });
+        true
+    }
+
+    /// Takes a medium away: whoever holds the entitlements is told.
+    pub fn remove_medium(&mut self, kind: &str, value: &str) {
+        self.media.remove(&(kind.to_owned(), value.to_owned()));
+    }
+
     /// All media that Lime knows, in a fixed order.
     #[must_use]
     pub fn media(&self) -> Vec<SeededMedium> {
@@ -46,8 +71,6 @@ impl Lime {
             let kid = Client {
                 person: people::person(&mut self.random, 2012..2022, Some(&family)),
                 child: true,
-                phone: None,
-                email: None,
                 bonus: 0,
                 children: Vec::new(),
                 parents: vec![id.clone()],
@@ -57,8 +80,8 @@ impl Lime {
         }
         let adult = Client {
             person,
-            phone: Some(people::phone(number)),
-            email: number.is_multiple_of(3).then(|| format!("guest{number}@example.com")),
+            phones: vec![people::phone(number)],
+            emails: number.is_multiple_of(3).then(|| format!("guest{number}@example.com")).into_iter().collect(),
             deposit: Some(deposit.clone()),
             bonus: self.random.i64(0..=500),
             children,
@@ -93,14 +116,16 @@ impl Lime {
             1 => 5,
             _ => 4,
         };
-        (0..bytes).map(|_| format!("{:02X}", self.random.u8(1..=254))).collect()
+        // Not 08 in front: four such bytes are drawn anew at each presentation, and no card of a venue has them.
+        (0..bytes).map(|at| format!("{:02X}", self.random.u8(if at == 0 { 0x10..=254 } else { 1..=254 }))).collect()
     }
 }
 
-fn blank(id: &str) -> Client {
+pub(super) fn blank(id: &str) -> Client {
     Client {
         id: id.to_owned(),
         version: 1,
+        changed_ms: super::feeds::SEEDED_MS,
         person: people::Person {
             last_name: String::new(),
             first_name: String::new(),
@@ -109,11 +134,13 @@ fn blank(id: &str) -> Client {
             birth_date: String::new(),
         },
         child: false,
-        phone: None,
-        email: None,
+        phones: Vec::new(),
+        emails: Vec::new(),
         cards: Vec::new(),
         deposit: None,
         bonus: 0,
+        mailing: true,
+        created_via: "cashdesk".to_owned(),
         children: Vec::new(),
         parents: Vec::new(),
         transactions: Vec::new(),

@@ -64,6 +64,14 @@ async fn answer(shared: Arc<Shared>, host: Option<Host>, cutter: Cutter, request
 }
 
 async fn exchange(shared: &Shared, host: Host, cutter: &Cutter, request: Request<Bytes>) -> Response<Bytes> {
+    // A long poll: answered when there is something, or when its time is up. Each look is short, so that nobody else waits.
+    let since = tokio::time::Instant::now();
+    while let Some(held_ms) = shared.with_site(|site, _, _| site.held_ms(host, &request)) {
+        if since.elapsed() >= Duration::from_millis(held_ms) || shared.down(host).is_some() {
+            break;
+        }
+        tokio::time::sleep(super::service::POLL).await;
+    }
     let outcome = shared.with_site(|site, now_ms, wall_ms| site.call(host, now_ms, wall_ms, request));
     if outcome.after_ms > 0 {
         tokio::time::sleep(Duration::from_millis(outcome.after_ms)).await;

@@ -6,8 +6,9 @@
 //! | `GET /_sandbox/state[/{service}]` | what it holds, counted for the books |
 //! | `GET /_sandbox/log?service=&after=&limit=` | the last calls |
 //! | `GET /_sandbox/media` | the cards and tickets that Lime knows |
-//! | `POST /_sandbox/seed` | `{"clients": n, "service_points": ["x"]}`: more of them |
+//! | `POST /_sandbox/seed` | `{"clients": n, "service_points": ["x"], "media": [{"kind", "value", "blocked", "rights": [..]}]}`: more of them |
 //! | `POST /_sandbox/oauth-code` | a fresh one-time code of the amoCRM integration |
+//! | `POST /_sandbox/{lime\|amocrm\|bitrix24}/{action}` | what a cashier or a manager does by hand |
 //! | `POST /_sandbox/switches` | `{"amocrm": {..}, "bitrix24": {..}, "lime": {..}}`: limits, filters, plans |
 
 use bytes::Bytes;
@@ -53,7 +54,11 @@ pub(super) async fn answer(shared: &Shared, request: &Request<Bytes>) -> Respons
         (&Method::POST, ["seed"]) => body(request).map(|body| seed(shared, &body)),
         (&Method::POST, ["oauth-code"]) => Ok(shared.with_site(|site, now_ms, _| json!({"code": site.amocrm.issue_code(now_ms)}))),
         (&Method::POST, ["switches"]) => body(request).and_then(|body| switch(shared, &body)),
-        _ => Err("unknown; see faults, state, log, media, seed, oauth-code, switches".to_owned()),
+        (&Method::POST, [name, action]) => match Host::ALL.iter().find(|host| host.name() == *name) {
+            Some(host) => body(request).and_then(|body| shared.with_site(|site, now_ms, wall_ms| site.act(*host, action, now_ms, wall_ms, &body))),
+            None => Err(format!("there is no service {name}")),
+        },
+        _ => Err("unknown; see faults, state, log, media, seed, oauth-code, switches, {service}/{action}".to_owned()),
     };
     shared.applied().await;
     match answer {
@@ -98,6 +103,11 @@ fn seed(shared: &Shared, body: &Value) -> Value {
             if let Some(id) = id.as_str() {
                 site.lime.add_service_point(id);
             }
+        }
+        for medium in body.get("media").map(wire::members).unwrap_or_default() {
+            let text = |key: &str| medium.get(key).and_then(Value::as_str).unwrap_or_default();
+            let blocked = medium.get("blocked").and_then(Value::as_bool).unwrap_or(false);
+            site.lime.put_medium(text("kind"), text("value"), blocked, medium.get("rights").unwrap_or(&Value::Null));
         }
         json!({"media": site.lime.media().len()})
     })

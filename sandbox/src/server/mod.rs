@@ -6,6 +6,7 @@
 mod clock;
 mod connection;
 mod control;
+mod hooks;
 mod line;
 mod service;
 mod tls;
@@ -195,6 +196,9 @@ pub async fn serve(options: Options) -> Result<Running, StartError> {
     let mut tasks = JoinSet::new();
     for (host, listener, at) in listeners {
         tasks.spawn(service::run(shared.clone(), Some(host), listener, at, tls.as_ref().map(tls::Identity::acceptor), stopped.clone()));
+    }
+    if options.hosts.contains(&Host::Amocrm) {
+        tasks.spawn(hooks::run(shared.clone(), stopped.clone()));
     }
     tasks.spawn(service::run(shared.clone(), None, control, at, None, stopped));
     Ok(Running { addresses, shared, stop, tasks })

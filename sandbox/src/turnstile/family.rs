@@ -125,7 +125,8 @@ impl Family {
             Self::Rdm6300 => format!("{:010X}", rng.u64(..1 << 40)),
             Self::IronLogic { .. } => match rng.u8(..3) {
                 0 => format!("{:010X}", rng.u64(..1 << 40)),
-                1 => format!("{:08X}", rng.u32(..)),
+                // Four bytes that begin with 08 are drawn anew at each presentation: no card of a venue has them.
+                1 => format!("{:02X}{:06X}", rng.u8(0x10..), rng.u32(..1 << 24)),
                 _ => format!("{:014X}", rng.u64(..1 << 56)),
             },
         }

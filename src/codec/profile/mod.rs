@@ -11,8 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Decoder, IronLogic, IronLogicOptions, Rdm6300, Rdm6300Options, Repeats, Scanner, ScannerOptions};
+use super::{
+    ColonLrc, ColonLrcOptions, Content, Decoder, IronLogic, IronLogicOptions, Rdm6300, Rdm6300Options, Repeats, Scanner, ScannerOptions, UidOrder,
+};
 
+pub(super) use raw::RawLine;
 pub use sample::{Expected, Sample};
 
 /// How to talk to one kind of reader.
@@ -32,6 +35,8 @@ pub struct Profile {
     pub repeats_within_ms: u64,
     /// What the reader wants to hear, where it waits for an answer.
     pub answers: Option<Answers>,
+    /// What it can be told to do, where it can.
+    pub voice: Option<Voicing>,
     /// At a busy gate a telegram comes at least this often, seconds: a hint for telling silence from quiet.
     pub normally_every_s: Option<u64>,
     /// What it says, byte by byte.
@@ -61,6 +66,27 @@ pub struct Line {
     pub stop_bits: StopBits,
     /// Flow control.
     pub flow: Flow,
+}
+
+impl Line {
+    /// What most readers are delivered with.
+    pub const COMMON: Self = Self { baud: 9600, data_bits: 8, parity: Parity::None, stop_bits: StopBits::One, flow: Flow::None };
+}
+
+/// As installers write it: `9600 8N1`.
+impl std::fmt::Display for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parity = match self.parity {
+            Parity::None => 'N',
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
+        };
+        let stop = match self.stop_bits {
+            StopBits::One => 1,
+            StopBits::Two => 2,
+        };
+        write!(f, "{} {}{parity}{stop}", self.baud, self.data_bits)
+    }
 }
 
 /// Parity of a line.
@@ -107,6 +133,8 @@ pub enum Codec {
     Scanner(ScannerOptions),
     /// STX, hex, checksum, ETX.
     Rdm6300(Rdm6300Options),
+    /// Colon, hex, LRC.
+    ColonLrc(ColonLrcOptions),
 }
 
 /// What a reader that waits for an answer wants to hear.
@@ -116,6 +144,31 @@ pub struct Answers {
     pub ack: Vec<u8>,
     /// It is not: send it again.
     pub nak: Vec<u8>,
+}
+
+/// What a reader is told in its own words when a door tells the guest something. Nothing: it cannot say that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voicing {
+    /// Go: a good beep.
+    pub go: Option<Vec<u8>>,
+    /// No: a bad beep.
+    pub no: Option<Vec<u8>>,
+    /// Lime is being asked: stop reading.
+    pub wait: Option<Vec<u8>>,
+    /// The gate waits for the next guest: read.
+    pub ready: Option<Vec<u8>>,
+    /// How sure it is that the makes named in the profile understand this.
+    pub certainty: Certainty,
+}
+
+/// How sure something is that a profile says of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certainty {
+    /// It stands in the vendor's papers.
+    Documented,
+    /// From hearsay: try it on the device before relying on it.
+    Unverified,
 }
 
 /// Why a profile cannot be used.
@@ -202,7 +255,28 @@ impl Profile {
             Codec::IronLogic(options) => Box::new(IronLogic::new(*options)),
             Codec::Scanner(options) => Box::new(Scanner::new(options.clone())),
             Codec::Rdm6300(options) => Box::new(Rdm6300::new(*options)),
+            Codec::ColonLrc(options) => Box::new(ColonLrc::new(*options)),
         }
+    }
+
+    /// The same profile with UIDs in another order of bytes. `None`: it reads no UIDs.
+    #[must_use]
+    pub fn with_uid_order(&self, order: UidOrder) -> Option<Self> {
+        let mut other = self.clone();
+        match &mut other.codec {
+            Codec::IronLogic(options) => options.uid_order = order,
+            Codec::Rdm6300(options) => options.uid_order = order,
+            Codec::Scanner(options) if options.content == Content::Uid => options.uid.order = order,
+            Codec::ColonLrc(options) => options.uid_order = order,
+            Codec::Scanner(_) => return None,
+        }
+        Some(other)
+    }
+
+    /// Whether all it gives of a card is 24 bits or fewer, as Wiegand 26 does: different cards of one venue are likely to share them.
+    #[must_use]
+    pub fn gives_short_uids(&self) -> bool {
+        matches!(&self.codec, Codec::Scanner(options) if options.content == Content::Uid && options.uid.is_short())
     }
 
     /// What tells repeats on one port.

@@ -3,8 +3,10 @@
 use serde::Deserialize;
 
 use super::sample::RawSample;
-use super::{Answers, Codec, Flow, Line, Parity, Profile, StopBits, Title};
-use crate::codec::{Charset, Content, End, Framing, IronLogicOptions, Rdm6300Options, ScannerOptions, UidOrder, uid};
+use super::{Answers, Certainty, Codec, Flow, Line, Parity, Profile, StopBits, Title, Voicing};
+use crate::codec::{
+    Charset, ColonLrcOptions, Content, End, Framing, IronLogicOptions, Rdm6300Options, ScannerOptions, UidFormat, UidOrder, UidText, uid, uid_text,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +21,7 @@ pub(super) struct RawProfile {
     #[serde(default)]
     repeats_within_ms: u64,
     answers: Option<RawAnswers>,
+    voice: Option<RawVoice>,
     normally_every_s: Option<u64>,
     #[serde(default, rename = "sample")]
     samples: Vec<RawSample>,
@@ -26,7 +29,7 @@ pub(super) struct RawProfile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct RawLine {
+pub(in crate::codec) struct RawLine {
     baud: u32,
     data_bits: u8,
     parity: Parity,
@@ -48,6 +51,26 @@ struct RawAnswers {
     nak: String,
 }
 
+/// Hex digits, as in `answers`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVoice {
+    go: Option<String>,
+    no: Option<String>,
+    wait: Option<String>,
+    ready: Option<String>,
+    certainty: Certainty,
+}
+
+/// What becomes of UIDs that are drawn anew at each presentation.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RandomUids {
+    #[default]
+    Refuse,
+    Keep,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum RawCodec {
@@ -55,6 +78,7 @@ enum RawCodec {
     ScannerLine(Box<RawScanner>),
     #[serde(rename = "rdm6300")]
     Rdm6300(RawRdm6300),
+    ColonLrc(RawRdm6300),
 }
 
 #[derive(Deserialize)]
@@ -63,11 +87,12 @@ struct RawIronLogic {
     reader_number: bool,
     uid_order: UidOrder,
     check_pair: bool,
+    random_uids: RandomUids,
 }
 
 impl Default for RawIronLogic {
     fn default() -> Self {
-        Self { reader_number: false, uid_order: UidOrder::AsIs, check_pair: true }
+        Self { reader_number: false, uid_order: UidOrder::AsIs, check_pair: true, random_uids: RandomUids::default() }
     }
 }
 
@@ -100,8 +125,11 @@ struct RawScanner {
     charset: Charset,
     #[serde(default)]
     content: Content,
-    #[serde(default)]
-    uid_order: UidOrder,
+    format: Option<UidFormat>,
+    uid_bytes: Option<usize>,
+    delimiter: Option<char>,
+    uid_order: Option<UidOrder>,
+    random_uids: Option<RandomUids>,
 }
 
 fn yes() -> bool {
@@ -132,6 +160,7 @@ impl RawProfile {
             line: self.line.check()?,
             codec: self.codec.check()?,
             answers: self.answers.map(RawAnswers::check).transpose()?,
+            voice: self.voice.map(RawVoice::check).transpose()?,
             samples: self.samples.into_iter().enumerate().map(|(at, sample)| sample.check(at + 1)).collect::<Result<_, _>>()?,
             name: self.name,
             title: self.title,
@@ -143,7 +172,7 @@ impl RawProfile {
 }
 
 impl RawLine {
-    fn check(self) -> Result<Line, String> {
+    pub(in crate::codec) fn check(self) -> Result<Line, String> {
         if !(300..=4_000_000).contains(&self.baud) {
             return Err(format!("line.baud = {}: 300 to 4000000 are allowed", self.baud));
         }
@@ -161,21 +190,49 @@ impl RawLine {
 
 impl RawAnswers {
     fn check(self) -> Result<Answers, String> {
-        let read = |key: &str, text: &str| {
-            uid::bytes(text.as_bytes()).ok_or_else(|| format!("answers.{key} = {text:?}: an even number of hex digits is needed"))
+        Ok(Answers { ack: hex("answers.ack", &self.ack)?, nak: hex("answers.nak", &self.nak)? })
+    }
+}
+
+/// Hex digits, with spaces between them if need be.
+fn hex(key: &str, text: &str) -> Result<Vec<u8>, String> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
+    uid::bytes(&digits).ok_or_else(|| format!("{key} = {text:?}: an even number of hex digits is needed"))
+}
+
+/// Longest command to a reader, bytes: it must be out in a moment.
+const LONGEST_COMMAND: usize = 256;
+
+impl RawVoice {
+    fn check(self) -> Result<Voicing, String> {
+        let read = |key: &str, text: Option<String>| {
+            let bytes = text.map(|text| hex(key, &text)).transpose()?;
+            match &bytes {
+                Some(bytes) if bytes.len() > LONGEST_COMMAND => Err(format!("{key}: at most {LONGEST_COMMAND} bytes are allowed")),
+                _ => Ok(bytes),
+            }
         };
-        Ok(Answers { ack: read("ack", &self.ack)?, nak: read("nak", &self.nak)? })
+        let voicing = Voicing {
+            go: read("voice.go", self.go)?,
+            no: read("voice.no", self.no)?,
+            wait: read("voice.wait", self.wait)?,
+            ready: read("voice.ready", self.ready)?,
+            certainty: self.certainty,
+        };
+        let silent = [&voicing.go, &voicing.no, &voicing.wait, &voicing.ready].iter().all(|command| command.is_none());
+        if silent { Err("[voice] needs at least one of go, no, wait, ready".to_owned()) } else { Ok(voicing) }
     }
 }
 
 impl RawCodec {
     fn check(self) -> Result<Codec, String> {
         Ok(match self {
-            Self::IronlogicText(RawIronLogic { reader_number, uid_order, check_pair }) => {
-                Codec::IronLogic(IronLogicOptions { reader_number, uid_order, check_pair })
+            Self::IronlogicText(RawIronLogic { reader_number, uid_order, check_pair, random_uids }) => {
+                Codec::IronLogic(IronLogicOptions { reader_number, uid_order, check_pair, keep_random: random_uids == RandomUids::Keep })
             }
             Self::ScannerLine(raw) => Codec::Scanner(raw.check()?),
             Self::Rdm6300(RawRdm6300 { uid_order }) => Codec::Rdm6300(Rdm6300Options { uid_order }),
+            Self::ColonLrc(RawRdm6300 { uid_order }) => Codec::ColonLrc(ColonLrcOptions { uid_order }),
         })
     }
 }
@@ -194,6 +251,7 @@ impl RawScanner {
         if self.bcc && self.terminator == End::Silence {
             return Err("bcc = true needs a terminator".to_owned());
         }
+        let uid = self.uid()?;
         let around = self.prefix.len() + self.suffix.len() + 3;
         let max = self.max_len.saturating_add(around);
         let framing = Framing { header: self.stx.then_some(STX), end: self.terminator, check: self.bcc, max };
@@ -206,7 +264,40 @@ impl RawScanner {
             idle_ms,
             charset: self.charset,
             content: self.content,
-            uid_order: self.uid_order,
+            uid,
+        })
+    }
+
+    fn uid(&self) -> Result<UidText, String> {
+        let given = [
+            ("format", self.format.is_some()),
+            ("uid_bytes", self.uid_bytes.is_some()),
+            ("delimiter", self.delimiter.is_some()),
+            ("uid_order", self.uid_order.is_some()),
+            ("random_uids", self.random_uids.is_some()),
+        ];
+        if let (false, Some((key, _))) = (self.content == Content::Uid, given.iter().find(|(_, given)| *given)) {
+            return Err(format!("{key} goes only with content = \"uid\""));
+        }
+        let format = self.format.unwrap_or_default();
+        if self.uid_bytes.is_some_and(|bytes| !(1..=uid_text::MOST_BYTES).contains(&bytes)) {
+            return Err(format!("uid_bytes: 1 to {} are allowed", uid_text::MOST_BYTES));
+        }
+        match (format, self.uid_bytes, self.delimiter) {
+            (UidFormat::Dec, None, _) => return Err("format = \"dec\" needs uid_bytes: leading zeros are not printed".to_owned()),
+            (UidFormat::Dec, _, Some(_)) => return Err("delimiter goes only with format = \"hex\" or \"w26pair\"".to_owned()),
+            (UidFormat::W26Pair, Some(_), _) => return Err("uid_bytes does not go with format = \"w26pair\": a pair is three bytes".to_owned()),
+            _ => {}
+        }
+        if self.delimiter.is_some_and(|delimiter| delimiter.is_ascii_hexdigit() || delimiter.is_control()) {
+            return Err("delimiter: any one character but a hex digit or a control character".to_owned());
+        }
+        Ok(UidText {
+            format,
+            bytes: self.uid_bytes,
+            delimiter: self.delimiter,
+            order: self.uid_order.unwrap_or_default(),
+            keep_random: self.random_uids == Some(RandomUids::Keep),
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::{DeviceRecord, Direction, GateId, Medium, MediumKind, Passage
 use crate::source::Reading;
 
 /// The name of this format in passes and at Lime.
-pub(super) const FORMAT: &str = "mqtt-json/1";
+pub(crate) const FORMAT: &str = "mqtt-json/1";
 
 /// Longest message, bytes.
 const MAX_MESSAGE: usize = 16 * 1024;
@@ -25,16 +25,40 @@ const MAX_UID: usize = 32;
 
 /// What a message says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Message {
+pub(crate) enum Message {
     /// Somebody presented a medium.
     Reading(Box<Reading>),
-    /// The device reports trouble of its own: forced open, tampered. Not a pass.
-    Alarm,
+    /// The device saw a passage, or that nobody went through, and does not say with what medium: it is for the door.
+    Passage(Passage),
+    /// The device reports trouble of its own: forced open, tampered, set free. Not a pass.
+    Alarm(Alarm),
+}
+
+/// A passage without its medium.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Passage {
+    /// The message's id.
+    pub id: String,
+    /// Somebody went through.
+    pub passed: bool,
+    /// Which way, where the device says.
+    pub direction: Option<Direction>,
+}
+
+/// Trouble that a device reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Alarm {
+    /// The message's id.
+    pub id: String,
+    /// What: `tamper`, `free`, or a word of the device's.
+    pub code: String,
+    /// It begins; else it has ended.
+    pub on: bool,
 }
 
 /// Why a message is not understood. None of the texts holds what the message said: it may be somebody's card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Bad {
+pub(crate) enum Bad {
     #[error("longer than 16 KiB")]
     TooLong,
     #[error("not the JSON that docs/mqtt.md describes")]
@@ -63,6 +87,8 @@ struct Wire {
     medium: Option<WireMedium>,
     dir: Option<String>,
     ts: Option<Value>,
+    alarm: Option<String>,
+    on: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +105,7 @@ struct WireMedium {
 }
 
 /// Reads a message that came for a gate.
-pub(super) fn read(gate: &GateId, payload: &[u8], size: usize) -> Result<Message, Bad> {
+pub(crate) fn read(gate: &GateId, payload: &[u8], size: usize) -> Result<Message, Bad> {
     if size > MAX_MESSAGE {
         return Err(Bad::TooLong);
     }
@@ -98,7 +124,7 @@ pub(super) fn read(gate: &GateId, payload: &[u8], size: usize) -> Result<Message
         "read" => PassageState::Unknown,
         "passed" => PassageState::Passed,
         "not_passed" => PassageState::NotPassed,
-        "alarm" => return Ok(Message::Alarm),
+        "alarm" => return Ok(Message::Alarm(Alarm { id: record, code: word(wire.alarm.as_deref()), on: wire.on.unwrap_or(true) })),
         _ => return Err(Bad::Kind),
     };
     let direction = match wire.dir.as_deref() {
@@ -107,6 +133,9 @@ pub(super) fn read(gate: &GateId, payload: &[u8], size: usize) -> Result<Message
         Some("out") => Some(Direction::Out),
         Some(_) => return Err(Bad::Dir),
     };
+    if wire.medium.is_none() && passage != PassageState::Unknown {
+        return Ok(Message::Passage(Passage { id: record, passed: passage == PassageState::Passed, direction }));
+    }
     Ok(Message::Reading(Box::new(Reading {
         gate: gate.clone(),
         medium: medium(wire.medium.ok_or(Bad::NoMedium)?)?,
@@ -116,6 +145,13 @@ pub(super) fn read(gate: &GateId, payload: &[u8], size: usize) -> Result<Message
         device_ms: wire.ts.as_ref().and_then(time),
         origin: None,
     })))
+}
+
+/// A code of a device's: short, lower case, and no place for a card.
+fn word(code: Option<&str>) -> String {
+    let code = code.unwrap_or_default();
+    let good = !code.is_empty() && code.len() <= 24 && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if good { code.to_owned() } else { "alarm".to_owned() }
 }
 
 fn medium(wire: WireMedium) -> Result<Medium, Bad> {
@@ -182,7 +218,12 @@ mod tests {
             assert_eq!((reading.passage, reading.direction), (passage, None));
             assert_eq!(reading.device.unwrap().record, "42");
         }
-        assert_eq!(check(r#"{"v":1,"id":1,"kind":"alarm"}"#), Ok(Message::Alarm));
+        let alarm = |code: &str, on| Ok(Message::Alarm(Alarm { id: "1".to_owned(), code: code.to_owned(), on }));
+        assert_eq!(check(r#"{"v":1,"id":1,"kind":"alarm"}"#), alarm("alarm", true));
+        assert_eq!(check(r#"{"v":1,"id":1,"kind":"alarm","alarm":"tamper","on":false}"#), alarm("tamper", false));
+        assert_eq!(check(r#"{"v":1,"id":1,"kind":"alarm","alarm":"Card 04A1B2C3"}"#), alarm("alarm", true));
+        let passage = Passage { id: "p".to_owned(), passed: true, direction: Some(Direction::In) };
+        assert_eq!(check(r#"{"v":1,"id":"p","kind":"passed","dir":"in"}"#), Ok(Message::Passage(passage)));
     }
 
     #[test]

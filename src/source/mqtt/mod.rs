@@ -7,17 +7,20 @@
 //! Never: a PUBACK before the pass is on disk; a retained message taken for a pass; a message that cannot be understood in the way of the next.
 
 mod lane;
-mod message;
-mod throttle;
+pub(crate) mod message;
+pub(crate) mod seen;
+pub(crate) mod throttle;
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::SharedClock;
+use crate::device::{Signal, Signalled};
 use crate::domain::GateId;
 use crate::mqtt::{ClientHandle, Incoming, Subscription};
 use crate::status::{Hub, Link};
@@ -25,10 +28,13 @@ use crate::status::{Hub, Link};
 use super::{Intake, Refused};
 use lane::{Done, Job, Lane};
 use message::Message;
+use seen::Ids;
 use throttle::Throttle;
 
 /// Passes on their way to the disk have this long at a stop.
 const DRAIN: Duration = Duration::from_secs(2);
+/// Signals that wait for the door; then no more messages are taken.
+const SIGNALS: usize = 64;
 
 /// A gate whose validator publishes.
 pub struct Validator {
@@ -36,6 +42,8 @@ pub struct Validator {
     pub gate: GateId,
     /// The topic, or a filter.
     pub topic: String,
+    /// Where passages and alarms without a medium go, at a gate whose door the box decides at.
+    pub door: Option<mpsc::Sender<Signalled>>,
 }
 
 /// Takes a validator's messages until told to stop. What is not on disk by then is not acknowledged.
@@ -49,7 +57,17 @@ pub async fn run(
 ) {
     let mut subscription = client.subscribe(&validator.topic);
     let mut link = subscription.link();
-    let mut gate = Gate { id: validator.gate, hub, clock, bad: Throttle::default(), refused: Throttle::default(), troubled: false };
+    let mut gate = Gate {
+        id: validator.gate,
+        hub,
+        clock,
+        bad: Throttle::default(),
+        refused: Throttle::default(),
+        troubled: false,
+        ids: Ids::default(),
+        door: validator.door,
+        signals: VecDeque::new(),
+    };
     gate.linked(*link.borrow_and_update());
     let mut lane = Lane::new(intake);
     loop {
@@ -78,14 +96,30 @@ pub async fn run(
                 Ok(()) => gate.linked(*link.borrow_and_update()),
                 Err(_) => break,
             },
-            message = subscription.recv(), if lane.has_room() => match message {
+            () = signalled(&mut gate.signals, gate.door.as_ref()) => {}
+            message = subscription.recv(), if lane.has_room() && gate.signals.len() < SIGNALS => match message {
                 Some(message) => if let Some(job) = gate.receive(message) { lane.push(job) },
                 None => break,
             },
         }
     }
+    for (_, message) in gate.signals.drain(..) {
+        message.leave();
+    }
     finish(lane, subscription).await;
     gate.linked(Link::Down);
+}
+
+/// Hands one signal to the door, once it has room, and acknowledges its message. Cancel safe.
+async fn signalled(signals: &mut VecDeque<(Signalled, Incoming)>, door: Option<&mpsc::Sender<Signalled>>) {
+    let (false, Some(door)) = (signals.is_empty(), door) else { return pending().await };
+    let room = door.reserve().await;
+    if let Some((signal, message)) = signals.pop_front() {
+        if let Ok(room) = room {
+            room.send(signal);
+        }
+        message.ack();
+    }
 }
 
 /// Acknowledges what still gets to the disk, and leaves the rest to the broker.
@@ -113,6 +147,10 @@ struct Gate {
     bad: Throttle,
     refused: Throttle,
     troubled: bool,
+    ids: Ids,
+    door: Option<mpsc::Sender<Signalled>>,
+    /// For the door, and the messages to acknowledge when it has them.
+    signals: VecDeque<(Signalled, Incoming)>,
 }
 
 impl Gate {
@@ -130,8 +168,17 @@ impl Gate {
         self.hub.gate(self.id.as_str(), |state| state.last_byte_boot_ms = Some(now));
         match message::read(&self.id, &message.payload, message.size) {
             Ok(Message::Reading(reading)) => return Some(Job { reading: *reading, message }),
-            Ok(Message::Alarm) => tracing::warn!(gate = %self.id, "the validator reports an alarm"),
-            Err(bad) => {
+            Ok(Message::Alarm(alarm)) => {
+                tracing::warn!(gate = %self.id, alarm = alarm.code, on = alarm.on, "the validator reports an alarm");
+                self.signal(seen::alarm(&alarm), &alarm.id, message);
+                return None;
+            }
+            Ok(Message::Passage(passage)) if self.door.is_some() => {
+                self.signal(seen::passage(&passage), &passage.id, message);
+                return None;
+            }
+            other => {
+                let bad = other.err().unwrap_or(message::Bad::NoMedium);
                 if let Some(more) = self.bad.due(Instant::now()) {
                     tracing::warn!(gate = %self.id, more, "a validator's message is not understood and was dropped: {bad}");
                 }
@@ -144,6 +191,15 @@ impl Gate {
         }
         message.ack();
         None
+    }
+
+    /// Keeps a signal for the door; without one, or when it was taken before, the message is done with.
+    fn signal(&mut self, signal: Signal, id: &str, message: Incoming) {
+        if self.door.is_none() || !self.ids.fresh(id) {
+            return message.ack();
+        }
+        let signalled = Signalled { gate: self.id.clone(), signal, at_boot_ms: self.clock.boot_ms() };
+        self.signals.push_back((signalled, message));
     }
 
     fn stored(&mut self) {

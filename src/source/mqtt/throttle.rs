@@ -8,7 +8,7 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// Counts what is not said.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     said: Option<Instant>,
     left_out: u64,
 }

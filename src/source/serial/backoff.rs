@@ -2,26 +2,26 @@
 
 /// The state of one series of attempts.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     base_ms: u64,
     cap_ms: u64,
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) fn new(base_ms: u64, cap_ms: u64) -> Self {
+    pub(crate) fn new(base_ms: u64, cap_ms: u64) -> Self {
         Self { base_ms, cap_ms, failures: 0 }
     }
 
     /// It failed again: the time to wait, between half of the step and the whole of it.
-    pub(super) fn failed(&mut self, rng: &mut fastrand::Rng) -> u64 {
+    pub(crate) fn failed(&mut self, rng: &mut fastrand::Rng) -> u64 {
         let step = self.base_ms.saturating_mul(1 << self.failures.min(20)).clamp(1, self.cap_ms);
         self.failures = self.failures.saturating_add(1);
         rng.u64(step / 2..=step)
     }
 
     /// It worked.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// An answer is a byte or two.
 const WRITE_TAKES: Duration = Duration::from_secs(1);
 
-pub(super) enum Link {
+pub(crate) enum Link {
     Closed { again_at: Instant },
     Opening { port: JoinHandle<Result<Port, String>>, slow_at: Option<Instant> },
     Settling { port: Port, until: Instant, stale: usize },
@@ -28,7 +28,7 @@ pub(super) enum Link {
 }
 
 /// What happened to a port.
-pub(super) enum Happened {
+pub(crate) enum Happened {
     /// It is open; stale bytes are being dropped.
     Opened,
     /// What comes now is read. So many bytes were dropped.
@@ -45,14 +45,14 @@ pub(super) enum Happened {
 
 impl Link {
     /// To be opened at once.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::Closed { again_at: Instant::now() }
     }
 
     /// Waits for what happens next. Cancel safe: nothing read is lost when this is dropped.
     ///
     /// `read`: take bytes; else they stay in the kernel. `idle_after_ms`: the silence to report.
-    pub(super) async fn next(
+    pub(crate) async fn next(
         &mut self,
         path: &Path,
         line: Line,
@@ -139,7 +139,7 @@ impl Link {
     }
 
     /// Closes the port, to be opened again after a while.
-    pub(super) fn close(&mut self, again_ms: u64) {
+    pub(crate) fn close(&mut self, again_ms: u64) {
         let before = std::mem::replace(self, Self::Closed { again_at: Instant::now() + Duration::from_millis(again_ms) });
         match before {
             // Closing may wait for the driver.
@@ -148,11 +148,36 @@ impl Link {
         }
     }
 
+    /// Drops what was received and not read: it belongs to no question that is asked from now on. Returns how many bytes those were.
+    pub(crate) fn discard(&mut self) -> usize {
+        let Self::Up { port, .. } = self else { return 0 };
+        let (mut buffer, mut dropped) = ([0; 256], 0);
+        // Bounded: a line that babbles would hold this up for ever.
+        for _ in 0..64 {
+            match port.stream.try_read(&mut buffer) {
+                Ok(count) if count > 0 => dropped += count,
+                _ => break,
+            }
+        }
+        dropped
+    }
+
+    /// Lets the kernel turn an RS-485 line round for each frame.
+    ///
+    /// # Errors
+    /// When the driver cannot.
+    pub(crate) fn turn_round(&self) -> io::Result<()> {
+        match self {
+            Self::Settling { port, .. } | Self::Up { port, .. } => port.turn_round(),
+            Self::Closed { .. } | Self::Opening { .. } => Ok(()),
+        }
+    }
+
     /// Sends an answer.
     ///
     /// # Errors
     /// Why it did not leave, in one line.
-    pub(super) async fn answer(&mut self, bytes: &[u8]) -> Result<(), String> {
+    pub(crate) async fn answer(&mut self, bytes: &[u8]) -> Result<(), String> {
         let Self::Up { port, .. } = self else {
             return Ok(());
         };

@@ -6,13 +6,17 @@
 //! Each decoded medium goes to the intake, one at a time and in order. While it is being stored the port is read on, up to a bounded number of readings;
 //! then bytes stay in the kernel. A reading that could not be stored is kept and tried again, also while the port is closed.
 //!
+//! A door's word to the guest goes out here, too, where the reader takes commands: see [`voice()`].
+//!
 //! Never: an answer to a reader before its pass is on disk; a card in log or status; a reading dropped while the gateway runs.
 
-mod backoff;
-mod link;
-mod port;
-mod queue;
+pub(crate) mod backoff;
+mod likeness;
+pub(crate) mod link;
+pub(crate) mod port;
+pub(crate) mod queue;
 mod report;
+mod voice;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,12 +26,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock::SharedClock;
-use crate::codec::{Decoded, Decoder};
+use crate::codec::{Decoded, Decoder, Line};
 use crate::config::{Gate, SerialReader};
 use crate::source::{Intake, Origin, Refused, Taken};
 use crate::status::Hub;
 
+pub use voice::{Commands, voice};
+
 use backoff::Backoff;
+use likeness::Likeness;
 use link::{Happened, Link};
 use queue::Queue;
 use report::Report;
@@ -44,8 +51,22 @@ type Taking = Pin<Box<dyn Future<Output = Result<Taken, Refused>> + Send>>;
 
 /// Reads one gate's port until `stop` is true.
 pub async fn run(gate: Gate, reader: SerialReader, intake: Arc<dyn Intake>, hub: Arc<Hub>, clock: SharedClock, stop: watch::Receiver<bool>) {
+    run_with(gate, reader, intake, hub, clock, stop, None).await;
+}
+
+/// As [`run`], for a reader that a door speaks through: `commands` come from [`voice()`].
+pub async fn run_with(
+    gate: Gate,
+    reader: SerialReader,
+    intake: Arc<dyn Intake>,
+    hub: Arc<Hub>,
+    clock: SharedClock,
+    stop: watch::Receiver<bool>,
+    commands: Option<Commands>,
+) {
     let report = Report::new(gate.id.clone(), &gate.title, &reader.profile.name, &reader.port, hub);
     let queue = Queue::new(gate.id, reader.profile.repeats(), reader.profile.answers.clone());
+    let line = Line { baud: reader.baud.unwrap_or(reader.profile.line.baud), ..reader.profile.line };
     let task = Task {
         decoder: reader.profile.decoder(),
         reader,
@@ -60,6 +81,8 @@ pub async fn run(gate: Gate, reader: SerialReader, intake: Arc<dyn Intake>, hub:
         reopen: Backoff::new(REOPEN_MS.0, REOPEN_MS.1),
         store: Backoff::new(STORE_MS.0, STORE_MS.1),
         decoded: Vec::new(),
+        commands,
+        likeness: Likeness::new(line),
     };
     task.run(stop).await;
 }
@@ -80,6 +103,8 @@ struct Task {
     reopen: Backoff,
     store: Backoff,
     decoded: Vec<Decoded>,
+    commands: Option<Commands>,
+    likeness: Likeness,
 }
 
 /// What woke the task.
@@ -87,6 +112,7 @@ enum Event {
     Stop,
     Settled(Result<Taken, Refused>),
     TakeAgain,
+    Tell(Vec<u8>),
     Port(Happened),
 }
 
@@ -103,6 +129,8 @@ impl Task {
                     () = stopped(&mut stop) => Event::Stop,
                     result = taken(&mut self.taking) => Event::Settled(result),
                     () = again(self.take_again) => Event::TakeAgain,
+                    // Not while something that was read is not yet on disk: no sound goes ahead of it.
+                    bytes = command(&mut self.commands), if self.queue.len() == 0 => Event::Tell(bytes),
                     happened = happened => Event::Port(happened),
                 }
             };
@@ -110,6 +138,7 @@ impl Task {
                 Event::Stop => break,
                 Event::Settled(result) => self.settled(result).await,
                 Event::TakeAgain => self.take_again = None,
+                Event::Tell(bytes) => self.answer(&bytes).await,
                 Event::Port(happened) => self.happened(happened, &buffer).await,
             }
         }
@@ -140,7 +169,9 @@ impl Task {
             }
             Happened::Bytes(count) => {
                 self.report.bytes(now_ms);
-                self.decoder.push(buffer.get(..count).unwrap_or_default(), &mut self.decoded);
+                let bytes = buffer.get(..count).unwrap_or_default();
+                self.likeness.bytes(bytes, now_ms);
+                self.decoder.push(bytes, &mut self.decoded);
                 self.decoded(now_ms).await;
             }
             Happened::Idle => {
@@ -153,14 +184,27 @@ impl Task {
     }
 
     async fn decoded(&mut self, now_ms: u64) {
+        let mut suspicious = false;
         for decoded in self.decoded.drain(..) {
             match decoded {
                 Decoded::Medium(presented) => {
+                    suspicious = false;
+                    if self.likeness.understood() {
+                        self.report.looks_like(None);
+                    }
                     self.queue.presented(presented, Origin::now(self.clock.as_ref()));
                 }
                 Decoded::Removal { reader } => self.queue.removed(reader),
-                Decoded::Bad(bad) => self.report.bad(bad, now_ms),
+                Decoded::Bad(bad) => {
+                    self.report.bad(bad, now_ms);
+                    suspicious |= self.likeness.bad();
+                }
             }
+        }
+        if suspicious {
+            let (heard, own) = (self.likeness.heard(), self.reader.profile.name.clone());
+            let guessed = tokio::task::spawn_blocking(move || likeness::guess(&heard, &own)).await;
+            self.report.looks_like(guessed.unwrap_or_default());
         }
         let due = self.queue.due_answers();
         self.answer(&due).await;
@@ -227,6 +271,13 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 async fn taken(taking: &mut Option<Taking>) -> Result<Taken, Refused> {
     match taking {
         Some(taking) => taking.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn command(commands: &mut Option<Commands>) -> Vec<u8> {
+    match commands {
+        Some(commands) => commands.next().await,
         None => std::future::pending().await,
     }
 }

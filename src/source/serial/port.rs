@@ -10,8 +10,8 @@ use crate::codec::{Flow, Line, Parity, StopBits};
 
 /// An open port.
 #[derive(Debug)]
-pub(super) struct Port {
-    pub(super) stream: SerialStream,
+pub(crate) struct Port {
+    pub(crate) stream: SerialStream,
     device: Device,
 }
 
@@ -27,7 +27,7 @@ struct Device {
 ///
 /// # Errors
 /// What is wrong and what to look at, in one line.
-pub(super) fn open(path: &Path, line: Line, baud: Option<u32>) -> Result<Port, String> {
+pub(crate) fn open(path: &Path, line: Line, baud: Option<u32>) -> Result<Port, String> {
     let Some(name) = path.to_str() else {
         return Err("the port's path is no UTF-8".to_owned());
     };
@@ -48,13 +48,42 @@ impl Port {
     ///
     /// # Errors
     /// What happened to it, in one line.
-    pub(super) fn still_there(&self, path: &Path) -> Result<(), String> {
+    pub(crate) fn still_there(&self, path: &Path) -> Result<(), String> {
         match look(path) {
             Ok(device) if device == self.device => Ok(()),
             Ok(_) => Err("the path leads to another device now".to_owned()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err("the device is gone: unplugged?".to_owned()),
             Err(error) => Err(format!("cannot look at the device: {error}")),
         }
+    }
+}
+
+/// `struct serial_rs485` of the kernel.
+#[repr(C)]
+struct SerialRs485 {
+    flags: u32,
+    delay_before_send_ms: u32,
+    delay_after_send_ms: u32,
+    padding: [u32; 5],
+}
+
+/// Half duplex, the kernel drives RTS.
+const RS485_ENABLED: u32 = 1;
+/// RTS is high while sending.
+const RS485_RTS_ON_SEND: u32 = 1 << 1;
+
+impl Port {
+    /// Lets the kernel turn an RS-485 line round for each frame: RTS is up while it sends.
+    ///
+    /// # Errors
+    /// When the driver cannot: most USB adapters do it by themselves and know nothing of it.
+    #[allow(unsafe_code, reason = "no safe wrapper of TIOCSRS485 is in the tree")]
+    pub(crate) fn turn_round(&self) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        let settings = SerialRs485 { flags: RS485_ENABLED | RS485_RTS_ON_SEND, delay_before_send_ms: 0, delay_after_send_ms: 0, padding: [0; 5] };
+        // SAFETY: the request takes a pointer to a whole `serial_rs485`, which lives through the call; the descriptor is open as long as `self` is.
+        let outcome = unsafe { libc::ioctl(self.stream.as_raw_fd(), libc::TIOCSRS485, &raw const settings) };
+        if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 }
 

@@ -25,7 +25,7 @@ struct Waiting {
 
 /// The readings of one port.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     gate: GateId,
     waiting: VecDeque<Waiting>,
     repeats: Repeats,
@@ -33,12 +33,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(gate: GateId, repeats: Repeats, answers: Option<Answers>) -> Self {
+    pub(crate) fn new(gate: GateId, repeats: Repeats, answers: Option<Answers>) -> Self {
         Self { gate, waiting: VecDeque::new(), repeats, answers }
     }
 
     /// A medium was read. Returns whether it is a new presentation.
-    pub(super) fn presented(&mut self, presented: Presented, origin: Origin) -> bool {
+    pub(crate) fn presented(&mut self, presented: Presented, origin: Origin) -> bool {
         let repeat = self.repeats.is_repeat(&presented, origin.stamp.boot_ms);
         let answering = self.answers.is_some();
         let same = |one: &&mut Waiting| {
@@ -69,27 +69,27 @@ impl Queue {
     }
 
     /// The field of this reader is empty.
-    pub(super) fn removed(&mut self, reader: Option<u32>) {
+    pub(crate) fn removed(&mut self, reader: Option<u32>) {
         self.repeats.removed(reader);
     }
 
     /// No more is to be read until something is stored.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.waiting.len() >= MOST
     }
 
     /// Readings that wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.iter().filter(|one| one.reading.is_some()).count()
     }
 
     /// The reading to be stored next.
-    pub(super) fn head(&self) -> Option<&Reading> {
+    pub(crate) fn head(&self) -> Option<&Reading> {
         self.waiting.front().and_then(|one| one.reading.as_ref())
     }
 
     /// The head was taken or refused: the bytes that the reader is owed now.
-    pub(super) fn settle(&mut self, result: &Result<Taken, Refused>) -> Vec<u8> {
+    pub(crate) fn settle(&mut self, result: &Result<Taken, Refused>) -> Vec<u8> {
         let mut bytes = Vec::new();
         match result {
             Ok(_) => {
@@ -110,7 +110,7 @@ impl Queue {
     }
 
     /// ACKs of repeats that nothing waits before.
-    pub(super) fn due_answers(&mut self) -> Vec<u8> {
+    pub(crate) fn due_answers(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while let Some(one) = self.waiting.pop_front_if(|one| one.reading.is_none()) {
             bytes.extend(self.answer(one.owed, |answers| &answers.ack));
@@ -119,7 +119,7 @@ impl Queue {
     }
 
     /// The port was closed: nobody waits for an answer any more. The readings stay.
-    pub(super) fn port_closed(&mut self) {
+    pub(crate) fn port_closed(&mut self) {
         self.waiting.retain_mut(|one| {
             one.owed = false;
             one.reading.is_some()
