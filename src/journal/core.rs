@@ -358,7 +358,9 @@ impl Core {
 
 /// The writer's thread: takes what waits, commits it together, tells everyone.
 pub(super) fn write(core: &Core) {
-    while let Some(waiting) = core.queue.take() {
+    let mut answered = 0;
+    while let Some(waiting) = core.queue.take(answered) {
+        answered = waiting.len();
         let (mut appends, tells): (Vec<Append>, Vec<_>) = waiting.into_iter().map(|waiting| (waiting.append, waiting.tell)).unzip();
         let begun = core.commit(&mut appends);
         for (append, tell) in appends.into_iter().zip(tells) {

@@ -1,6 +1,10 @@
 //! The bounded queue before the writer's thread: appends that arrive while it writes are taken together.
+//!
+//! Of a crowd whose appends were just answered most come back at once. Taking the first of them alone would spend a whole sync on it, so the rest is given
+//! a moment. Who appends alone never waits for anybody.
 
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
@@ -9,6 +13,11 @@ use super::writer::{Append, Payload};
 
 /// Appends that may wait; who comes then waits at the door.
 const MOST_WAITING: usize = 1024;
+
+/// So many appends in one commit are a crowd.
+const CROWD: usize = 8;
+/// A crowd is given this long to come back: less than the quickest disk takes for a sync.
+const MOMENT: Duration = Duration::from_micros(100);
 
 /// An append and whom to tell.
 pub(super) struct Waiting {
@@ -19,7 +28,8 @@ pub(super) struct Waiting {
 #[derive(Default)]
 struct Inner {
     waiting: Vec<Waiting>,
-    asleep: bool,
+    /// The writer sleeps until so many wait; 0 while it is awake.
+    wakes_at: usize,
     closed: bool,
 }
 
@@ -51,23 +61,28 @@ impl Queue {
             return false;
         }
         inner.waiting.push(waiting);
-        if std::mem::take(&mut inner.asleep) {
+        if inner.wakes_at > 0 && inner.waiting.len() >= inner.wakes_at {
+            inner.wakes_at = 0;
             self.came.notify_one();
         }
         true
     }
 
-    /// Everything that waits; `None` when the queue is closed and empty.
-    pub fn take(&self) -> Option<Vec<Waiting>> {
+    /// Everything that waits; `None` when the queue is closed and empty. `answered` is how many appends were answered just now.
+    pub fn take(&self, answered: usize) -> Option<Vec<Waiting>> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        while inner.waiting.is_empty() {
-            if inner.closed {
-                return None;
-            }
-            inner.asleep = true;
+        if answered >= CROWD {
+            inner.wakes_at = (inner.waiting.len() + answered).min(MOST_WAITING);
+            let incomplete = |inner: &mut Inner| inner.wakes_at > 0 && !inner.closed;
+            inner = self.came.wait_timeout_while(inner, MOMENT, incomplete).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        while inner.waiting.is_empty() && !inner.closed {
+            inner.wakes_at = 1;
             inner = self.came.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-        Some(std::mem::take(&mut inner.waiting))
+        inner.wakes_at = 0;
+        let waiting = std::mem::take(&mut inner.waiting);
+        (!waiting.is_empty()).then_some(waiting)
     }
 
     /// Takes no more; what waits is still written.
