@@ -109,6 +109,7 @@ fn queue(dir: &Path) {
             stamp: clock.stamp(),
             device_ms: None,
             test: false,
+            door: None,
         })
     };
     runtime.block_on(async {

@@ -138,6 +138,7 @@ fn pass(n: u64) -> Record {
         stamp,
         device_ms: None,
         test: false,
+        door: None,
     })
 }
 

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Direction, Pass, Personal, Seq, WriteOffStatus};
+use crate::domain::{DecisionMode, Direction, Pass, PassageState, Personal, Seq, WriteOffStatus};
 use crate::journal::Destination;
 
 /// Something happened to a pass.
@@ -14,6 +14,24 @@ use crate::journal::Destination;
 pub enum Event {
     /// It is on disk.
     Pass(PassEvent),
+    /// It is decided at the door.
+    Decided {
+        /// The pass.
+        id: Uuid,
+        /// By whom.
+        mode: DecisionMode,
+        /// The guest may go.
+        admitted: bool,
+        /// `ok`, or why not.
+        code: String,
+    },
+    /// The door has seen it through.
+    Passage {
+        /// The pass.
+        id: Uuid,
+        /// Whether the guest went through.
+        state: PassageState,
+    },
     /// Lime has it.
     WriteOff {
         /// The pass.

@@ -399,7 +399,7 @@ fn a_door_has_its_defaults_and_charges_where_it_sees_the_passage() {
     let with = |door: &str| {
         let gate = format!("service_point = \"sp-4\"\nmode = \"decide\"\ndoor = {door}");
         let text = format!(
-            "{}\n[[module]]\nid = \"io1\"\nkind = \"wb-mr6c\"\nport = \"/dev/serial/by-id/usb-20\"\naddress = 20\n",
+            "{}\n[[module]]\nid = \"io1\"\nkind = \"wb-mr6c\"\nport = \"/dev/serial/by-id/usb-io\"\naddress = 1\n",
             config::AMOCRM.replacen("service_point = \"sp-4\"", &gate, 1)
         );
         assert!(text.contains("decide"), "{text}");

@@ -102,6 +102,7 @@ fn job(number: u64, medium: Medium) -> Job {
         stamp,
         device_ms: None,
         test: false,
+        door: None,
     };
     let order = pass.medium.order_key();
     Job { seq: number, key: pass.id, order, work: Work::WriteOff { pass, occurred: Moment::exact(WALL_MS) }, doubt: None, attempts: 0 }
@@ -109,6 +110,11 @@ fn job(number: u64, medium: Medium) -> Job {
 
 fn card(value: &str) -> Medium {
     Medium { kind: MediumKind::CardUid, value: Personal::new(value), raw: None, format: "test".into() }
+}
+
+fn question(number: u64, commit: &str) -> Request {
+    let Work::WriteOff { pass, .. } = job(number, card("AC11A1A3")).work else { panic!() };
+    limegate::lime::authorize::request(&pass, commit, &jiff::tz::TimeZone::get("Asia/Yekaterinburg").unwrap())
 }
 
 /// Jobs of every kind that the domain can express.
@@ -227,6 +233,8 @@ fn every_request_is_as_the_document_has_it() {
         requests::service_points(),
         requests::time(),
         requests::lookup(&ids),
+        question(1, "on_passage"),
+        requests::entitlements(&["sp-1".into(), "sp/2".into()], Some("s 1")),
     ] {
         let (template, operation) = operation(&document, &request);
         assert_eq!(format!("{} {template}", request.method), request.label);
@@ -434,4 +442,71 @@ fn an_unknown_outcome_is_sent_again_with_the_same_ids() {
     assert!(matches!(&verdicts[..], [(1, Verdict::Retry { after: None, .. })]));
     let (_, second) = begin(vec![job(1, card("A1"))]);
     assert_eq!(body(&first)["items"], body(&second)["items"]);
+}
+
+#[test]
+fn every_answer_at_the_door_is_as_the_document_has_it() {
+    let document = document();
+    let mut site = Site::new(3);
+    let token = site.lime.token().to_owned();
+    assert!(site.lime.put_medium("card_uid", "AC11A1A3", false, &json!([{"id": "d", "kind": "deposit", "amount": 150_000}])));
+    let resolve = |number: u64, action: &str| {
+        let path = format!("/write-offs/{}:{action}", job(number, card("x")).key);
+        Request { body: None, ..Request::json(Method::POST, path, &json!({}), "POST") }
+    };
+    let odd = Request { body: Some(Bytes::from_static(b"{}")), ..question(9, "immediate") };
+    // A hold, the same again, one that is taken, a refusal, and what comes of them; then something that nobody has asked.
+    let asked = [
+        question(1, "on_passage"),
+        question(1, "on_passage"),
+        question(2, "immediate"),
+        question(3, "on_passage"),
+        question(4, "immediate"),
+        resolve(1, "confirm"),
+        resolve(2, "cancel"),
+        resolve(3, "cancel"),
+        resolve(77, "cancel"),
+        odd,
+    ];
+    let mut decisions = Vec::new();
+    for request in &asked {
+        let answer = send(&mut site, request, Some(&token));
+        let (template, operation) = operation(&document, request);
+        let value = answer.json().unwrap();
+        check(answer_schema(&document, &operation, answer.status.as_u16()), &value, &format!("{template} {}", answer.status));
+        decisions.extend(value["decision"].as_str().map(str::to_owned));
+    }
+    assert_eq!(decisions, ["grant", "grant", "grant", "grant", "refuse"]);
+}
+
+#[test]
+fn every_line_of_the_entitlements_is_as_the_document_has_it() {
+    let mut site = Site::new(3);
+    let token = site.lime.token().to_owned();
+    let limited = json!([{"id": "t", "kind": "ticket", "amount": 1, "from": "2026-05-01T00:00:00Z", "to": "2026-06-01T00:00:00+03:00", "sp": ["sp-1"],
+        "win": "mo-fr 10:00-22:00", "daily_limit": 1, "today": {"day": "2026-05-01", "used": 0}}]);
+    assert!(site.lime.put_medium("qr", "Q1", true, &limited));
+    assert!(site.lime.switch("offline_policy", &json!({"*": {"policy": "deny", "max_offline_debt": 5, "max_snapshot_age_s": 60}})));
+    let points = ["sp-1".to_owned()];
+    let whole = send(&mut site, &requests::entitlements(&points, None), Some(&token));
+    site.lime.remove_medium("qr", "Q1");
+    assert!(site.lime.switch("media_key", &json!("k")));
+    let delta = send(&mut site, &requests::entitlements(&points, Some("s-1")), Some(&token));
+    for answer in [whole, delta] {
+        assert_eq!(answer.status, StatusCode::OK);
+        let lines: Vec<Value> = String::from_utf8(answer.body.to_vec()).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let last = lines.len() - 1;
+        for (at, line) in lines.iter().enumerate() {
+            let schema = match at {
+                0 => "EntitlementsHeader",
+                at if at == last => "EntitlementsEnd",
+                _ => "EntitlementLine",
+            };
+            // Validators are made for a few lines only: each takes a while.
+            if at < 4 || at + 4 > last || line["m"] == "qr:Q1" {
+                check(&json!({"$ref": format!("#/components/schemas/{schema}")}), line, schema);
+            }
+        }
+    }
+    assert_eq!(send(&mut site, &requests::entitlements(&points, Some("old")), Some(&token)).status, StatusCode::GONE);
 }

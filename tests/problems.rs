@@ -340,14 +340,14 @@ fn the_books_fit_in_one_line() {
     let plain = |sums: &Sums, language| verify_line(sums, "amocrm", language).replace('\u{a0}', " ");
     let lime = DestinationSum { owed: 1_284, delivered: 1_284, ..DestinationSum::default() };
     let crm = DestinationSum { owed: 1_284, delivered: 1_247, waiting: 37, ..DestinationSum::default() };
-    let good = Sums { v: 1, read: 1_284, stored: 1_284, lime, crm, not_for_crm: 0 };
+    let good = Sums { v: 1, read: 1_284, stored: 1_284, lime, crm, not_for_crm: 0, under_way: 0 };
     assert_eq!(plain(&good, Language::En), "read 1 284 = stored 1 284 = lime 1 284 = amocrm 1 247 + waiting 37 + refused 0      OK");
     assert_eq!(plain(&good, Language::Ru), "прочитано 1 284 = сохранено 1 284 = lime 1 284 = amocrm 1 247 + ждут 37 + отклонено 0      СХОДИТСЯ");
     let lost = Sums { stored: 1_283, ..good };
     assert_eq!(plain(&lost, Language::En), "read 1 284 ≠ stored 1 283 ≠ lime 1 284 = amocrm 1 247 + waiting 37 + refused 0      DIFFERS");
     let lime = DestinationSum { owed: 10, delivered: 7, waiting: 2, refused: 1, dropped: 0 };
     let crm = DestinationSum { owed: 6, delivered: 4, waiting: 1, refused: 0, dropped: 1 };
-    let backlog = Sums { v: 1, read: 10, stored: 10, lime, crm, not_for_crm: 1 };
+    let backlog = Sums { v: 1, read: 10, stored: 10, lime, crm, not_for_crm: 1, under_way: 0 };
     assert_eq!(
         plain(&backlog, Language::En),
         "read 10 = stored 10 = lime 7 + waiting 2 + refused 1; lime 7 = amocrm 4 + waiting 1 + refused 0 + dropped 1 + not owed 1      OK"

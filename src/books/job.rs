@@ -59,13 +59,14 @@ pub struct Jobs {
     passes: BTreeMap<Uuid, (u64, i64)>,
     numbers: BTreeSet<u64>,
     not_for_crm: BTreeSet<u64>,
+    visits: BTreeSet<Uuid>,
 }
 
 impl Jobs {
     /// Nothing yet. The policy decides which write-offs are jobs for the CRM.
     #[must_use]
     pub fn new(crm: CrmPolicy) -> Self {
-        Self { crm, jobs: BTreeMap::new(), passes: BTreeMap::new(), numbers: BTreeSet::new(), not_for_crm: BTreeSet::new() }
+        Self { crm, jobs: BTreeMap::new(), passes: BTreeMap::new(), numbers: BTreeSet::new(), not_for_crm: BTreeSet::new(), visits: BTreeSet::new() }
     }
 
     /// Takes the next record, in order.
@@ -75,6 +76,7 @@ impl Jobs {
             Record::Pass(pass) => {
                 self.passes.insert(pass.id, (pass.number, pass.stamp.wall_ms));
                 self.numbers.insert(pass.number);
+                self.visits.remove(&pass.id);
                 self.jobs.entry(entry.seq).or_insert_with(|| line_of_pass(entry.seq, pass));
             }
             Record::WriteOff(write_off) => {
@@ -112,8 +114,17 @@ impl Jobs {
                     self.set(*job, JobState::Dropped, Some(decision.reason.clone()));
                 }
             }
+            Record::Visit(pass) => {
+                self.visits.insert(pass.id);
+            }
             _ => {}
         }
+    }
+
+    /// Visits under way: read, and not yet a pass.
+    #[must_use]
+    pub fn visits(&self) -> u64 {
+        self.visits.len() as u64
     }
 
     /// The jobs in the order in which they were made.

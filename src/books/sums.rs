@@ -43,6 +43,9 @@ pub struct Sums {
     pub crm: DestinationSum,
     /// Write-offs that Lime settled and the CRM is not told of (refusals, unless the config says so).
     pub not_for_crm: u64,
+    /// Guests at doors where this box decides, between reading and passage: each becomes a pass, at the latest at the next start.
+    #[serde(default)]
+    pub under_way: u64,
 }
 
 impl Sums {
@@ -51,7 +54,8 @@ impl Sums {
     pub fn of(jobs: &Jobs, from: u64) -> Self {
         let from = from.max(1);
         let stored = jobs.numbers().range(from..).count() as u64;
-        let mut sums = Self { v: 1, stored, not_for_crm: jobs.not_for_crm().range(from..).count() as u64, ..Self::default() };
+        let mut sums =
+            Self { v: 1, stored, under_way: jobs.visits(), not_for_crm: jobs.not_for_crm().range(from..).count() as u64, ..Self::default() };
         if let (Some(first), Some(last)) = (jobs.numbers().range(from..).next(), jobs.numbers().last()) {
             sums.read = last - first + 1;
         }
@@ -111,6 +115,7 @@ mod tests {
             stamp: stamp(),
             device_ms: None,
             test: false,
+            door: None,
         });
         Entry { seq, record }
     }

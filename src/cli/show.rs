@@ -12,7 +12,8 @@ use crate::words::{cli as heads, date_time, journal as words};
 /// The record speaks of this pass (its id, or the beginning of it).
 pub(super) fn concerns(entry: &Entry, key: &str) -> bool {
     let id = match &entry.record {
-        Record::Pass(pass) => pass.id,
+        Record::Pass(pass) | Record::Visit(pass) => pass.id,
+        Record::Decided(decided) => decided.visit,
         Record::WriteOff(write_off) => write_off.pass_id,
         Record::Dead(letter) => letter.key,
         _ => return false,
@@ -23,7 +24,10 @@ pub(super) fn concerns(entry: &Entry, key: &str) -> bool {
 /// A record as JSON.
 pub(super) fn entry_json(entry: &Entry, cards: bool) -> Value {
     let mut value = match &entry.record {
-        Record::Pass(pass) => pass_json(pass, cards),
+        Record::Pass(pass) => pass_json("pass", pass, cards),
+        Record::Visit(pass) => pass_json("visit", pass, cards),
+        Record::Decided(decided) => json!({"kind": "decided", "visit": decided.visit, "decision": decided.decision, "stamp": decided.stamp}),
+        Record::Door(event) => json!({"kind": "door", "event": event}),
         Record::WriteOff(write_off) => json!({"kind": "write_off", "write_off": write_off}),
         Record::Sending(sending) => json!({"kind": "sending", "to": sending.to, "jobs": sending.jobs, "stamp": sending.stamp}),
         Record::Settled(settled) => {
@@ -46,8 +50,8 @@ pub(super) fn entry_json(entry: &Entry, cards: bool) -> Value {
     value
 }
 
-fn pass_json(pass: &Pass, cards: bool) -> Value {
-    let mut value = json!({"kind": "pass", "pass": pass});
+fn pass_json(kind: &str, pass: &Pass, cards: bool) -> Value {
+    let mut value = json!({"kind": kind, "pass": pass});
     if !cards && let Some(medium) = value.pointer_mut("/pass/medium").and_then(Value::as_object_mut) {
         medium.insert("value".to_owned(), json!(pass.medium.value.masked(4)));
         medium.insert("raw".to_owned(), Value::Null);

@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::{Exit, Global, check, notice, out};
 use crate::config::{Config, Language};
 use crate::control::{Client, ClientError};
+use crate::domain::PassageState;
 use crate::tap::{Event, PassEvent};
-use crate::words::{day_time, journal as words};
+use crate::words::{Phrase, day_time, journal as words};
 
 /// `limegate tap`
 #[derive(Debug, Args)]
@@ -64,7 +65,11 @@ async fn listen(config: &Config, global: &Global, args: &TapArgs, language: Lang
                     }
                     gates.insert(pass.id, pass.clone());
                 }
-                Event::WriteOff { id, .. } | Event::Crm { id, .. } | Event::Refused { id, .. } => {
+                Event::Decided { id, .. }
+                | Event::Passage { id, .. }
+                | Event::WriteOff { id, .. }
+                | Event::Crm { id, .. }
+                | Event::Refused { id, .. } => {
                     if args.gate.is_some() && !gates.contains_key(id) {
                         return true;
                     }
@@ -86,7 +91,7 @@ async fn listen(config: &Config, global: &Global, args: &TapArgs, language: Lang
 fn event_id(event: &Event) -> Uuid {
     match event {
         Event::Pass(pass) => pass.id,
-        Event::WriteOff { id, .. } | Event::Crm { id, .. } | Event::Refused { id, .. } => *id,
+        Event::Decided { id, .. } | Event::Passage { id, .. } | Event::WriteOff { id, .. } | Event::Crm { id, .. } | Event::Refused { id, .. } => *id,
     }
 }
 
@@ -101,6 +106,18 @@ fn line(event: &Event, gates: &HashMap<Uuid, PassEvent>, config: &Config, args: 
             let durable = words::TAP_STORED.with("ms", tenths(pass.durable_us)).text(language);
             let raw = if args.raw { pass.raw.as_ref().map_or_else(String::new, |raw| format!("  {:?}", raw.reveal())) } else { String::new() };
             format!("{time}  {:<8} {:<16} {durable}{raw}", pass.gate, medium(pass, args))
+        }
+        Event::Decided { id, admitted, code, .. } => {
+            let word = if *admitted { Phrase::from(words::TAP_ADMITTED) } else { words::TAP_NOT_ADMITTED.with("code", code.clone()) };
+            format!("{:>8}  {} {}", "", known(id), word.text(language))
+        }
+        Event::Passage { id, state } => {
+            let word = match state {
+                PassageState::Passed => words::TAP_PASSED,
+                PassageState::NotPassed => words::TAP_NOT_PASSED,
+                PassageState::Unknown => words::TAP_PASSAGE_UNKNOWN,
+            };
+            format!("{:>8}  {} {}", "", known(id), word.text(language))
         }
         Event::WriteOff { id, code, .. } => format!("{:>8}  {} {}", "", known(id), words::TAP_LIME.with("code", code.clone()).text(language)),
         Event::Crm { id, .. } => format!("{:>8}  {} {}", "", known(id), words::TAP_CRM.text(language)),

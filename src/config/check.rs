@@ -14,9 +14,12 @@ use super::{
     Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, modules, units, web_json,
 };
 use crate::board::{self, Board};
+use crate::words::Word;
 use crate::words::config as text;
 
 pub(super) const STATE_DIR: &str = "/var/lib/limegate";
+/// A shorter key of the venue can be guessed from what gates tell each other.
+const KEY_LENGTH: usize = 32;
 const TOKEN_EXAMPLE: &str = "token = { file = \"lime-token\" }";
 
 /// A table, for messages about it.
@@ -106,6 +109,10 @@ impl Checker<'_> {
             Some(_) => self.id(site.venue.as_ref(), &table, "venue", "venue = \"vysota\""),
             None => id.as_ref().map(|id| id.split('-').next().unwrap_or(id).to_owned()),
         };
+        let venue_key = match &site.venue_key {
+            Some(key) => self.secret_of(key, text::KEY_FORM, |key| key.chars().count() >= KEY_LENGTH).map(Some),
+            None => Some(None),
+        };
         let title = self.text(site.title.as_ref(), &table, "title", "title = \"Батутный парк «Высота», вход Север\"");
         let zone = self.text(site.timezone.as_ref(), &table, "timezone", "timezone = \"Asia/Yekaterinburg\"");
         let timezone = zone.and_then(|zone| self.zone(&zone, site.timezone.as_ref()));
@@ -114,7 +121,7 @@ impl Checker<'_> {
             None => Some(None),
         };
         let language = site.language.as_ref().map_or_else(Language::default, |language| language.value.into());
-        Some(Site { id: id?, venue: venue?, title: title?, timezone: timezone?, language, board: board? })
+        Some(Site { id: id?, venue: venue?, venue_key: venue_key?, title: title?, timezone: timezone?, language, board: board? })
     }
 
     fn zone(&mut self, zone: &str, at: Option<&At<String>>) -> Option<jiff::tz::TimeZone> {
@@ -400,6 +407,11 @@ impl Checker<'_> {
 
     /// A secret that can be had now, and whose content passes `fits`.
     pub(super) fn secret(&mut self, at: &At<SecretAt>, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
+        self.secret_of(at, text::WEBHOOK_FORM, fits)
+    }
+
+    /// A secret of this form.
+    fn secret_of(&mut self, at: &At<SecretAt>, form: Word, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
         let source = match &at.value {
             SecretAt::Env(name) => SecretSource::Env(name.clone()),
             SecretAt::File(name) => {
@@ -419,7 +431,7 @@ impl Checker<'_> {
                 let name = match &at.value {
                     SecretAt::File(name) | SecretAt::Env(name) => unquoted(name),
                 };
-                let message = text::BAD_SECRET.with("name", name).with("why", text::WEBHOOK_FORM);
+                let message = text::BAD_SECRET.with("name", name).with("why", form);
                 self.mistakes.error(Code::BAD_SECRET, message, &at.span, text::SECRET_HERE);
                 None
             }

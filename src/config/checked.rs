@@ -39,6 +39,8 @@ pub struct Site {
     pub id: String,
     /// The venue in topics: `limegate/1/<venue>/<gateway>`; default: the id's part before the first hyphen.
     pub venue: String,
+    /// What the venue's gateways share: names media alike, and seals what gates tell each other.
+    pub venue_key: Option<SecretSource>,
     /// For people.
     pub title: String,
     /// The venue's time zone.

@@ -81,10 +81,12 @@ codes! {
     BAD_CA = "C-024";
     /// A module that nobody knows.
     UNKNOWN_MODULE = "C-030";
+    /// Two modules of one id.
+    SAME_MODULE = "C-031";
     /// Two doors on one output.
     SAME_OUTPUT = "C-032";
     /// A kind of module that nobody knows, or a map that does not load.
-    UNKNOWN_MODULE_KIND = "C-040";
+    UNKNOWN_KIND = "C-040";
     /// Two modules at one address of one line.
     SAME_ADDRESS = "C-041";
     /// Modules of one line that do not go together: other settings, another protocol.

@@ -17,6 +17,7 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
         "site": {
             "id": config.site.id,
             "venue": config.site.venue,
+            "venue_key": config.site.venue_key.as_ref().map(secret),
             "title": config.site.title,
             "timezone": config.site.timezone.iana_name().unwrap_or("UTC"),
             "language": language(config.site.language),

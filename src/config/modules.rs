@@ -106,7 +106,7 @@ fn map(kind: &str, at: &At<String>, checker: &mut Checker<'_>) -> Option<ModuleM
                     other @ MapError::Invalid { .. } => other.to_string().into(),
                 };
                 let message = text::BAD_MAP.with("path", path.display().to_string()).with("why", why);
-                checker.mistakes.error(Code::UNKNOWN_MODULE_KIND, message, &at.span, text::SYNTAX_HERE);
+                checker.mistakes.error(Code::UNKNOWN_KIND, message, &at.span, text::SYNTAX_HERE);
                 None
             }
         };
@@ -114,12 +114,12 @@ fn map(kind: &str, at: &At<String>, checker: &mut Checker<'_>) -> Option<ModuleM
     let found = ModuleMap::builtin(kind);
     if found.is_none() {
         let names: Vec<&str> = ModuleMap::builtin_names().into_iter().chain([GATE_BOARD]).chain(mqtt_modules::KINDS).collect();
-        let message = text::UNKNOWN_MODULE_KIND.with("kind", unquoted(kind));
-        let one = checker.mistakes.error(Code::UNKNOWN_MODULE_KIND, message, &at.span, text::UNKNOWN_HERE);
+        let message = text::UNKNOWN_KIND.with("kind", unquoted(kind));
+        let one = checker.mistakes.error(Code::UNKNOWN_KIND, message, &at.span, text::UNKNOWN_HERE);
         if let Some(near) = nearest(kind, names.iter().copied()) {
             one.help(text::DID_YOU_MEAN.with("key", near));
         }
-        one.help(text::KNOWN_MODULE_KINDS.with("kinds", names.join(", ")));
+        one.help(text::KNOWN_KINDS.with("kinds", names.join(", ")));
     }
     found
 }
@@ -157,7 +157,7 @@ fn same_ids(raw: &[At<raw::Module>], mistakes: &mut Mistakes) -> Vec<String> {
     let mut firsts: Vec<&At<String>> = Vec::new();
     for id in raw.iter().filter_map(|module| module.id.as_ref()) {
         match firsts.iter().find(|first| first.value == id.value) {
-            Some(first) => clash(Code::SAME_ID, text::SAME_MODULE_ID.with("id", unquoted(&id.value)), first, id, mistakes),
+            Some(first) => clash(Code::SAME_MODULE, text::SAME_MODULE.with("id", unquoted(&id.value)), first, id, mistakes),
             None => firsts.push(id),
         }
     }

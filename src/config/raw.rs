@@ -49,6 +49,8 @@ table! {
         /// The venue in topics. Default: the id's part before the first hyphen.
         #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9-]{0,39}$"))]
         venue: At<String>,
+        /// A key that all gateways of the venue share, 32 characters or more. With it gates that decide tell each other over MQTT whom they let in.
+        venue_key: At<SecretAt>,
         /// For people.
         #[schemars(required, length(min = 1))]
         title: At<String>,

@@ -122,6 +122,8 @@ impl Model {
                 });
                 self.passes.truncate(PASSES);
             }
+            // The row shows what Lime and the CRM have; what the door said is seen at the door.
+            Event::Decided { .. } | Event::Passage { .. } => {}
             Event::WriteOff { id, code, .. } => self.pass(*id, |row| row.lime = Some(code.clone())),
             Event::Crm { id, .. } => self.pass(*id, |row| row.crm = true),
             Event::Refused { id, reason, .. } => self.pass(*id, |row| row.lime = Some(reason.clone())),

@@ -29,6 +29,13 @@ impl Outbox {
         self.flush();
     }
 
+    /// The same for several gates.
+    pub(super) fn tell_each(&mut self, gates: &[&GateId], signal: &Signal, at_boot_ms: u64) {
+        for gate in gates {
+            self.tell(gate, signal.clone(), at_boot_ms);
+        }
+    }
+
     /// Hands over what waits, as far as there is room.
     pub(super) fn flush(&mut self) {
         while let Some(first) = self.waiting.pop_front() {

@@ -13,7 +13,7 @@ mod people;
 mod write_off;
 
 pub use client::{Balances, Card, Category, CategoryKind, Client, Relation, RelationRole, Transaction, TransactionLine};
-pub use decision::{Decision, DecisionMode};
+pub use decision::{AtDoor, Decision, DecisionMode, DoorEvent, DoorEventKind};
 pub use ids::{BootId, ClientId, GateId, Seq, ServicePointId};
 pub use ids::{optional_uuid_bytes, uuid_bytes};
 pub use medium::{Medium, MediumKind, OrderKey};

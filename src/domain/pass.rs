@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::decision::AtDoor;
 use super::ids::{GateId, ServicePointId};
 use super::medium::Medium;
 use super::moment::Stamp;
@@ -87,4 +88,7 @@ pub struct Pass {
     /// Made by `test-pass`, to be told from a guest's.
     #[n(10)]
     pub test: bool,
+    /// What was decided, where this box decides; nothing: the device did.
+    #[n(11)]
+    pub door: Option<AtDoor>,
 }

@@ -4,11 +4,24 @@
 //! Never: a gate opened before the decision is on disk; a guest charged twice, or let in without a record; an output on after a restart.
 
 mod authority;
+pub mod codes;
+pub mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod online;
+pub mod policy;
+mod recent;
+mod recover;
+mod router;
+mod run;
 pub mod snapshot;
 
 pub use authority::{Answer, Authority, Commit};
 pub use online::Online;
+pub use recent::{Bars, Recent};
+pub use recover::{RecoverError, close_left};
+pub use router::Router;
+pub use run::{Door, HandError, Parts, Shared};
 
 use crate::domain::{Decision, Direction, Medium, ServicePointId};
 

@@ -19,6 +19,10 @@ use crate::http::tls::{self, TlsError};
 use crate::http::{Authorizer, Bearer, Client, Endpoint, SetupError as AddressError, Transport};
 use crate::lime::{self, LimeCourier};
 
+/// A connection to Lime is kept between requests for so long: longer than the rhythm of the entitlements, so that a guest's question finds one. All that is sent
+/// there may be sent again, so that a connection which the server has closed meanwhile costs a repetition and nothing else.
+const LIME_IDLE: Duration = Duration::from_secs(60);
+
 /// Why something in the config cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
@@ -68,8 +72,9 @@ fn remote(endpoint: Endpoint, (rate, burst): (f64, u32), backoff: (Duration, Dur
 /// # Errors
 /// When the token, the authority or the address cannot be used.
 pub fn lime_endpoint(config: &Config, clock: &SharedClock) -> Result<Endpoint, SetupError> {
-    let transport = transport("lime.url", &config.lime.url, config.lime.ca.as_ref(), clock)?;
-    Ok(Endpoint::new(transport, Arc::new(Bearer::refused_by_forbidden(config.lime.token.load(&config.file)?))))
+    let tls = tls::config(config.lime.ca.as_deref(), Arc::clone(clock))?;
+    let transport = Client::with_idle(&config.lime.url, tls, LIME_IDLE).map_err(|error| SetupError::Address("lime.url", error))?;
+    Ok(Endpoint::new(Arc::new(transport), Arc::new(Bearer::refused_by_forbidden(config.lime.token.load(&config.file)?))))
 }
 
 /// The CRM, as the config names it.

@@ -68,6 +68,8 @@ pub const JOB_LIME: u8 = 4;
 pub const JOB_CRM: u8 = 8;
 /// Flag: the record names a device's own record, for deduplication.
 pub const FROM_DEVICE: u8 = 16;
+/// Flag: the pass closes a visit.
+pub const FROM_DOOR: u8 = 32;
 
 /// Kind of a record that was carried forward.
 pub const CARRIED: u8 = 64;

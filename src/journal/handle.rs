@@ -17,11 +17,11 @@ use super::disk::{Disk, Hold, LockError};
 use super::format::{CARRIED, Frame};
 use super::index::Index;
 use super::log::Log;
-use super::record::{Anchor, DeadLetter, Destination, Entry, LedgerKey, Record};
+use super::record::{Anchor, DeadLetter, Destination, Entry, LedgerKey, OpenVisit, Record};
 use super::recovery::recover;
 use super::reserve::Reserve;
 use super::retention::needed_bytes;
-use super::state::{Carried, device_key, kind};
+use super::state::{Carried, Visiting, device_key, kind};
 use super::store::{AppendError, Appended, BoxFuture, JournalStat, ReadError, Store, Totals};
 use super::tip::Tip;
 use super::writer::{Append, Payload, Writer};
@@ -343,6 +343,23 @@ impl Store for Journal {
 
     fn seen(&self, record: &DeviceRecord) -> bool {
         self.core().index.seen(device_key(record))
+    }
+
+    fn open_visits(&self) -> Result<Vec<OpenVisit>, ReadError> {
+        let mut places: Vec<Visiting> = self.core().index.ready().state.visits.values().copied().collect();
+        places.sort_unstable_by_key(|place| place.visit);
+        let read = |at: Seq| self.core().log.get(at, decode).map(|entry| Some(entry??.record)).map_err(|error| ReadError::Disk(error.to_string()));
+        let mut visits = Vec::new();
+        for place in places {
+            let Some(Record::Visit(pass)) = read(place.visit)? else { continue };
+            let decision = match place.decided.map(read).transpose()?.flatten() {
+                Some(Record::Decided(decided)) => Some(decided.decision),
+                _ => None,
+            };
+            visits.push(OpenVisit { pass, decision });
+        }
+        self.core().settle_losses();
+        Ok(visits)
     }
 
     fn ledger(&self, key: &LedgerKey) -> Option<String> {

@@ -29,6 +29,6 @@ mod writer;
 
 pub use disk::{Disk, HostDisk};
 pub use handle::{Journal, OpenError, Options};
-pub use record::{Anchor, DeadLetter, Destination, Drop, Entry, Learned, LedgerKey, Record, Sending, Settled, SettledItem};
+pub use record::{Anchor, DeadLetter, Decided, Destination, Drop, Entry, Learned, LedgerKey, OpenVisit, Record, Sending, Settled, SettledItem};
 pub use store::{AppendError, Appended, BoxFuture, JournalStat, ReadError, Store, Totals};
 pub use verify::{Finding, Verified};

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Pass, Seq, Stamp, WriteOff};
+use crate::domain::{Decision, DoorEvent, Pass, Seq, Stamp, WriteOff};
 
 pub use crate::domain::Anchor;
 
@@ -65,6 +65,40 @@ pub enum Record {
     /// The clock became synchronised: what boot time is what wall time.
     #[n(7)]
     Anchor(#[n(0)] Anchor),
+    /// A medium was presented at a gate where this box decides. Synced before Lime is asked. Makes no job: the pass that closes it does, and has its id.
+    #[n(8)]
+    Visit(#[n(0)] Pass),
+    /// What was decided for a visit. Synced before the gate opens.
+    #[n(9)]
+    Decided(#[n(0)] Decided),
+    /// Something happened at a door that is no pass. What a person orders is synced before the gate opens.
+    #[n(10)]
+    Door(#[n(0)] DoorEvent),
+}
+
+/// What was decided for a visit.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Decided {
+    /// The visit, by the id of its pass.
+    #[n(0)]
+    #[cbor(with = "crate::domain::uuid_bytes")]
+    pub visit: Uuid,
+    /// What.
+    #[n(1)]
+    pub decision: Decision,
+    /// When.
+    #[n(2)]
+    pub stamp: Stamp,
+}
+
+/// A visit that no pass has closed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenVisit {
+    /// What is known of the pass.
+    pub pass: Pass,
+    /// What was decided, if that got so far.
+    pub decision: Option<Decision>,
 }
 
 /// A write is about to leave.

@@ -106,8 +106,8 @@ impl Core {
                 if may_be_needed(&self.index.now().state, frame) {
                     wanted.push(carried(frame));
                 }
-                if frame.kind == kind::PASS
-                    && let Ok(Record::Pass(pass)) = minicbor::decode(frame.payload)
+                if matches!(frame.kind, kind::PASS | kind::VISIT)
+                    && let Ok(Record::Pass(pass) | Record::Visit(pass)) = minicbor::decode(frame.payload)
                     && let Some(device) = pass.device
                 {
                     devices.push((device_key(&device), frame.seq));
@@ -170,7 +170,7 @@ fn carried(frame: &Frame<'_>) -> (Seq, Carried) {
 fn may_be_needed(state: &State, frame: &Frame<'_>) -> bool {
     let (at, carried) = match frame.kind {
         kind::PASS | kind::WRITE_OFF => return job_of(frame.flags).is_some_and(|to| state.lane(to).needs(frame.seq)),
-        kind::DEAD | kind::ANCHOR | CARRIED => carried(frame),
+        kind::DEAD | kind::ANCHOR | kind::VISIT | kind::DECIDED | CARRIED => carried(frame),
         _ => return false,
     };
     still_needed(state, at, &carried).is_some()
@@ -184,6 +184,8 @@ fn still_needed(state: &State, at: Seq, carried: &Carried) -> Option<Carried> {
             let Ok(Record::Dead(letter)) = minicbor::decode(&carried.payload) else { return None };
             (state.lane(letter.to).dead.get(&letter.job) == Some(&at)).then_some(carried)
         }
+        kind::VISIT => state.visits.values().any(|known| known.visit == at).then_some(carried),
+        kind::DECIDED => state.visits.values().any(|known| known.decided == Some(at)).then_some(carried),
         kind::ANCHOR => state.anchors.iter().any(|(seq, _)| *seq == at).then_some(carried),
         _ => {
             let lane = state.lane(job_of(carried.flags)?);

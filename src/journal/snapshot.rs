@@ -2,11 +2,12 @@
 
 use minicbor::{Decode, Encode};
 use roaring::RoaringTreemap;
+use uuid::Uuid;
 
 use crate::domain::{Seq, Stamp};
 
 use super::record::Anchor;
-use super::state::{Lane, State};
+use super::state::{Lane, State, Visiting};
 use super::store::Totals;
 
 #[derive(Encode, Decode)]
@@ -24,6 +25,20 @@ struct Kept {
     passes: u64,
     #[n(5)]
     lost: u64,
+    #[n(6)]
+    visits: Option<Vec<KeptVisit>>,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct KeptVisit {
+    #[n(0)]
+    #[cbor(with = "crate::domain::uuid_bytes")]
+    id: Uuid,
+    #[n(1)]
+    visit: Seq,
+    #[n(2)]
+    decided: Option<Seq>,
 }
 
 #[derive(Encode, Decode)]
@@ -64,6 +79,7 @@ pub(super) fn encode(state: &mut State) -> Vec<u8> {
         moved: state.moved.iter().map(|(job, at)| (*job, *at)).collect(),
         passes: state.passes,
         lost: state.lost,
+        visits: Some(state.visits.iter().map(|(id, known)| KeptVisit { id: *id, visit: known.visit, decided: known.decided }).collect()),
     };
     minicbor::to_vec(kept).unwrap_or_default()
 }
@@ -73,6 +89,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<State> {
     let kept: Kept = minicbor::decode(bytes).ok()?;
     let mut state = State { covered: kept.covered, passes: kept.passes, lost: kept.lost, anchors: kept.anchors, ..State::default() };
     state.moved = kept.moved.into_iter().collect();
+    state.visits = kept.visits.unwrap_or_default().into_iter().map(|one| (one.id, Visiting { visit: one.visit, decided: one.decided })).collect();
     if kept.lanes.len() != state.lanes.len() {
         return None;
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::domain::{DeviceRecord, Seq, Stamp};
 
-use super::format::{CARRIED, FROM_DEVICE, Frame, Head, JOB_CRM, JOB_LIME};
+use super::format::{CARRIED, FROM_DEVICE, FROM_DOOR, Frame, Head, JOB_CRM, JOB_LIME};
 use super::record::{Anchor, Destination, LedgerKey, Record};
 use super::store::Totals;
 
@@ -28,6 +28,9 @@ pub(super) mod kind {
     pub const REVIVED: u8 = 5;
     pub const DROPPED: u8 = 6;
     pub const ANCHOR: u8 = 7;
+    pub const VISIT: u8 = 8;
+    pub const DECIDED: u8 = 9;
+    pub const DOOR: u8 = 10;
 }
 
 /// The kind of a record.
@@ -41,6 +44,9 @@ pub(super) fn kind_of(record: &Record) -> u8 {
         Record::Revived(_) => kind::REVIVED,
         Record::Dropped(_) => kind::DROPPED,
         Record::Anchor(_) => kind::ANCHOR,
+        Record::Visit(_) => kind::VISIT,
+        Record::Decided(_) => kind::DECIDED,
+        Record::Door(_) => kind::DOOR,
     }
 }
 
@@ -111,6 +117,15 @@ impl Lane {
     }
 }
 
+/// Where a visit under way stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Visiting {
+    /// The visit.
+    pub visit: Seq,
+    /// What was decided.
+    pub decided: Option<Seq>,
+}
+
 /// What goes to the lookups: lines of the ledger and devices' records.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overlay {
@@ -133,6 +148,8 @@ pub(super) struct State {
     pub anchors: Vec<(Seq, Anchor)>,
     /// Sequence a carried record is known by -> where it stands now.
     pub moved: BTreeMap<Seq, Seq>,
+    /// Visits that no pass has closed, by the id of their pass.
+    pub visits: BTreeMap<Uuid, Visiting>,
     /// Passes numbered so far.
     pub passes: u64,
     /// Jobs whose record is damaged: they can no longer be delivered.
@@ -164,7 +181,7 @@ impl State {
         let head = Head { seq: frame.seq, kind: frame.kind, flags: frame.flags, order: frame.order };
         self.covered = self.covered.max(frame.seq);
         match frame.kind {
-            kind::PASS if frame.flags & FROM_DEVICE == 0 => self.fact(head),
+            kind::PASS if frame.flags & (FROM_DEVICE | FROM_DOOR) == 0 => self.fact(head),
             CARRIED => self.apply_carried(frame.seq, &minicbor::decode(frame.payload)?, out)?,
             _ => self.apply(head, &minicbor::decode(frame.payload)?, out),
         }
@@ -180,7 +197,23 @@ impl State {
                 if let Some(device) = &pass.device {
                     out.seen.insert(device_key(device), head.seq);
                 }
+                if pass.door.is_some() {
+                    self.visits.remove(&pass.id);
+                }
             }
+            Record::Visit(pass) => {
+                if let Some(device) = &pass.device {
+                    out.seen.insert(device_key(device), head.seq);
+                }
+                let decided = self.visits.get(&pass.id).and_then(|known| known.decided);
+                self.visits.insert(pass.id, Visiting { visit: head.seq, decided });
+            }
+            Record::Decided(decided) => {
+                if let Some(known) = self.visits.get_mut(&decided.visit) {
+                    known.decided = Some(head.seq);
+                }
+            }
+            Record::Door(_) => {}
             Record::WriteOff(write_off) => {
                 let doubt = self.lane(Destination::Lime).doubt_to.filter(|(last, _)| write_off.pass_seq <= *last);
                 self.settle(Destination::Lime, write_off.pass_seq, Lane::confirm);
@@ -270,7 +303,7 @@ impl State {
     pub fn apply_carried(&mut self, at: Seq, carried: &Carried, out: &mut Overlay) -> Result<(), minicbor::decode::Error> {
         self.covered = self.covered.max(at);
         match carried.kind {
-            kind::DEAD | kind::ANCHOR => {
+            kind::DEAD | kind::ANCHOR | kind::VISIT | kind::DECIDED => {
                 let head = Head { seq: at, kind: carried.kind, flags: carried.flags, order: carried.order };
                 self.apply(head, &minicbor::decode(&carried.payload)?, out);
             }
@@ -302,6 +335,12 @@ impl State {
             jobs += lane.pending.remove_range(range.clone());
             lane.in_doubt.retain(|job, _| !range.contains(job));
         }
+        let visits = self.visits.len();
+        self.visits.retain(|_, known| !range.contains(&known.visit));
+        jobs += (visits - self.visits.len()) as u64;
+        for known in self.visits.values_mut() {
+            known.decided = known.decided.filter(|at| !range.contains(at));
+        }
         self.lost += jobs;
         jobs
     }
@@ -324,7 +363,10 @@ impl State {
             lane.pending.range_cardinality(first..=last)
                 + lane.dead.iter().filter(|(job, at)| (first..=last).contains(*job) || (first..=last).contains(*at)).count() as u64
         };
-        self.lanes.iter().map(lane).sum::<u64>() + self.moved.values().filter(|at| (first..=last).contains(at)).count() as u64
+        self.lanes.iter().map(lane).sum::<u64>()
+            + self.moved.values().filter(|at| (first..=last).contains(at)).count() as u64
+            + self.visits.values().flat_map(|known| [Some(known.visit), known.decided]).flatten().filter(|at| (first..=last).contains(at)).count()
+                as u64
     }
 
     /// The oldest job that waits.

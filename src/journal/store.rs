@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{DeviceRecord, OrderKey, Seq, Stamp};
 
-use super::record::{Anchor, DeadLetter, Destination, Entry, LedgerKey, Record};
+use super::record::{Anchor, DeadLetter, Destination, Entry, LedgerKey, OpenVisit, Record};
 
 /// A boxed future, for object-safe async methods.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -130,6 +130,14 @@ pub trait Store: Send + Sync {
 
     /// A device's record was taken before.
     fn seen(&self, record: &DeviceRecord) -> bool;
+
+    /// Visits that no pass has closed, in the order in which they began: after a start, those that the last run left.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn open_visits(&self) -> Result<Vec<OpenVisit>, ReadError> {
+        Ok(Vec::new())
+    }
 
     /// The ledger's value under a key.
     fn ledger(&self, key: &LedgerKey) -> Option<String>;

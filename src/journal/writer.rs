@@ -13,8 +13,8 @@ use crate::flow::{self, CrmPolicy};
 
 use super::disk::{DiskFile, write_all};
 use super::format::{
-    BEGINS_COMMIT, BLOCK, DATA_START, ENDS_APPEND, FROM_DEVICE, HEAD, Head, JOB_CRM, JOB_LIME, MAX_PAYLOAD, SegmentHeader, file_name, frame_len,
-    push_frame,
+    BEGINS_COMMIT, BLOCK, DATA_START, ENDS_APPEND, FROM_DEVICE, FROM_DOOR, HEAD, Head, JOB_CRM, JOB_LIME, MAX_PAYLOAD, SegmentHeader, file_name,
+    frame_len, push_frame,
 };
 use super::log::Log;
 use super::record::Record;
@@ -55,7 +55,16 @@ impl Append {
     }
 
     fn has_fact(&self) -> bool {
-        matches!(&self.payload, Payload::New(records) if records.iter().any(|record| matches!(record, Record::Pass(_))))
+        matches!(&self.payload, Payload::New(records) if records.iter().any(is_new_fact))
+    }
+}
+
+/// What a full journal refuses. Not the pass that closes a visit: that one was taken already.
+fn is_new_fact(record: &Record) -> bool {
+    match record {
+        Record::Pass(pass) => pass.door.is_none(),
+        Record::Visit(_) => true,
+        _ => false,
     }
 }
 
@@ -223,6 +232,9 @@ impl Writer {
         if let Record::Pass(pass) = record {
             if pass.device.is_some() {
                 flags |= FROM_DEVICE;
+            }
+            if pass.door.is_some() {
+                flags |= FROM_DOOR;
             }
             batch.passes += 1;
             pass.number = batch.passes;

@@ -76,6 +76,7 @@ impl JournalIntake {
             stamp,
             device_ms: reading.device_ms,
             test: false,
+            door: None,
         };
         let event_pass = pass.clone();
         let begun = tokio::time::Instant::now();
@@ -102,13 +103,13 @@ impl Intake for JournalIntake {
 }
 
 /// A device record that is on its way in; given free when dropped.
-struct Arriving<'a> {
+pub(crate) struct Arriving<'a> {
     set: &'a Mutex<HashSet<DeviceRecord>>,
     record: DeviceRecord,
 }
 
 impl<'a> Arriving<'a> {
-    fn claim(set: &'a Mutex<HashSet<DeviceRecord>>, record: DeviceRecord) -> Option<Self> {
+    pub(crate) fn claim(set: &'a Mutex<HashSet<DeviceRecord>>, record: DeviceRecord) -> Option<Self> {
         let fresh = set.lock().unwrap_or_else(PoisonError::into_inner).insert(record.clone());
         fresh.then_some(Self { set, record })
     }

@@ -5,6 +5,7 @@ mod intake;
 pub mod mqtt;
 pub mod serial;
 
+pub(crate) use intake::Arriving;
 pub use intake::JournalIntake;
 
 use std::pin::Pin;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::DecisionMode;
 use crate::journal::JournalStat;
 
 use super::problem::{Problem, Severity, Texts, worst};
@@ -42,6 +43,46 @@ pub struct GateState {
     pub passes: u64,
     /// Frames that did not check out since the start, by kind.
     pub bad_frames: u64,
+    /// The door, where this box decides; at the first of its readers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door: Option<DoorState>,
+}
+
+/// A door at which this box decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoorState {
+    /// `idle`, `read`, `decide`, `open`, `wait_pass`, `free`.
+    pub state: String,
+    /// Guests between reading and passage.
+    pub visits: u64,
+    /// Decisions since the start.
+    pub decided: u64,
+    /// The last decision's code.
+    pub last_code: Option<String>,
+    /// Who made it.
+    pub last_mode: Option<DecisionMode>,
+    /// Whether it let the guest in.
+    pub last_admitted: bool,
+    /// Boot time since when Lime has not answered in time at this door.
+    pub alone_since_boot_ms: Option<u64>,
+    /// Answers of Lime that came after the box had decided, since the start.
+    pub late: u64,
+    /// Why the last order to open did not open.
+    pub does_not_open: Option<String>,
+    /// Why the outputs are not known to be off.
+    pub does_not_close: Option<String>,
+    /// Guests who went through without being let in, since the start.
+    pub unpermitted: u64,
+    /// Boot time of the last of them.
+    pub last_unpermitted_boot_ms: Option<u64>,
+    /// The gate is free (fire, or a key).
+    pub free: bool,
+    /// Somebody is at the housing.
+    pub tamper: bool,
+    /// A device of the door does not answer.
+    pub away: bool,
+    /// The device's own trouble, as its code.
+    pub fault: Option<String>,
 }
 
 /// An I/O module or gate board.

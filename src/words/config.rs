@@ -109,6 +109,8 @@ super::words! {
         "the name of a secret file cannot hold `..` or folders; give one name or an absolute path";
     WEBHOOK_FORM: "адрес входящего вебхука выглядит так: https://<портал>/rest/<номер>/<ключ>/", "an inbound webhook looks like https://<portal>/rest/<number>/<key>/";
 
+    KEY_FORM: "это ключ площадки, в нём не меньше 32 знаков: openssl rand -hex 32", "this is the venue's key, 32 characters or more: openssl rand -hex 32";
+
     // C-014: unstable ports.
     UNSTABLE_PORT: "{port} после перезагрузки может стать другим устройством", "{port} may become another device after a reboot";
     UNSTABLE_HERE: "имя по порядку подключения", "named by the order of plugging in";
@@ -168,14 +170,14 @@ super::words! {
     NO_EVIDENCE: "списание по проходу, а где виден проход, не сказано", "charged on the passage, but nothing says where the passage is seen";
     NO_EVIDENCE_HELP: "добавьте passage = { module = \"io1\", counter = 0 } или напишите write_off = \"open\"",
         "add passage = { module = \"io1\", counter = 0 }, or write write_off = \"open\"";
+    SAME_MODULE: "два модуля называются `{id}`", "two modules are called `{id}`";
     SAME_OUTPUT: "входы `{first}` и `{second}` открывают один выход, а настройки дверей разные", "gates `{first}` and `{second}` open one output with different doors";
     SAME_OUTPUT_HELP: "у считывателей одной двери таблица door должна быть одинаковой", "readers of one door need the same door table";
 
     // C-040 to C-044: modules.
-    SAME_MODULE_ID: "два модуля называются `{id}`", "two modules are called `{id}`";
     PORT_OF_READER: "порт модуля `{module}` занят считывателем входа `{gate}`", "the port of module `{module}` is used by the reader of gate `{gate}`";
-    UNKNOWN_MODULE_KIND: "неизвестный вид модуля `{kind}`", "unknown kind of module `{kind}`";
-    KNOWN_MODULE_KINDS: "есть такие: {kinds}; или путь к своей карте модуля", "there are: {kinds}; or the path of a module map of your own";
+    UNKNOWN_KIND: "неизвестный вид модуля `{kind}`", "unknown kind of module `{kind}`";
+    KNOWN_KINDS: "есть такие: {kinds}; или путь к своей карте модуля", "there are: {kinds}; or the path of a module map of your own";
     BAD_MAP: "карта модуля {path} не годится: {why}", "the module map {path} is of no use: {why}";
     SAME_ADDRESS: "модули `{first}` и `{second}` на одной линии имеют один адрес {address}", "modules `{first}` and `{second}` on one line have the same address {address}";
     LINE_DIFFERS: "модули `{first}` и `{second}` на одной линии, а настройки линии разные: {first_line} и {second_line}",

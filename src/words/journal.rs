@@ -3,6 +3,11 @@
 super::words! {
     TAP_LISTENS: "Жду проходов; Ctrl-C — закончить.", "Waiting for passes; Ctrl-C ends.";
     TAP_STORED: "сохранён за {ms} мс", "stored in {ms} ms";
+    TAP_ADMITTED: "впускаем", "let in";
+    TAP_NOT_ADMITTED: "не впускаем: {code}", "not let in: {code}";
+    TAP_PASSED: "прошёл", "went through";
+    TAP_NOT_PASSED: "не прошёл", "did not go through";
+    TAP_PASSAGE_UNKNOWN: "прошёл ли, не видно", "nobody saw whether anyone went through";
     TAP_LIME: "Лайм: {code}", "Lime: {code}";
     TAP_CRM: "в CRM", "in the CRM";
     TAP_REFUSED: "отклонён ({by}): {reason}", "refused by {by}: {reason}";

@@ -10,6 +10,7 @@
 pub mod cli;
 pub mod config;
 pub mod crm;
+pub mod door;
 pub mod journal;
 mod number;
 pub mod problems;
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     fn all() -> impl Iterator<Item = Word> {
-        [cli::ALL, config::ALL, crm::ALL, journal::ALL, problems::ALL, tools::ALL].into_iter().flatten().copied()
+        [cli::ALL, config::ALL, crm::ALL, door::ALL, journal::ALL, problems::ALL, tools::ALL].into_iter().flatten().copied()
     }
 
     #[test]
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn no_two_words_of_a_module_have_one_name() {
-        for module in [cli::ALL, config::ALL, crm::ALL, journal::ALL, problems::ALL, tools::ALL] {
+        for module in [cli::ALL, config::ALL, crm::ALL, door::ALL, journal::ALL, problems::ALL, tools::ALL] {
             let names: BTreeSet<_> = module.iter().map(|word| word.name()).collect();
             assert_eq!(names.len(), module.len());
         }

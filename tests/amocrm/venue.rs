@@ -126,6 +126,7 @@ impl Venue {
             stamp: self.clock.stamp(),
             device_ms: None,
             test: false,
+            door: None,
         };
         self.store.append(vec![Record::Pass(pass)]).await.unwrap();
         self.made.push(id);

@@ -143,6 +143,7 @@ impl Rig {
             stamp: self.clock.stamp(),
             device_ms: None,
             test: false,
+            door: None,
         };
         let appended = self.store.append(vec![Record::Pass(pass)]).await.unwrap();
         self.made.push((id, appended.first, self.clock.now_ms()));

@@ -35,6 +35,7 @@ pub fn pass(id: u64, card: u64) -> Record {
         stamp: stamp(),
         device_ms: None,
         test: false,
+        door: None,
     })
 }
 

@@ -6,6 +6,7 @@ mod demo;
 mod devices;
 mod gateway;
 mod mosquitto;
+mod neighbours;
 mod outages;
 mod presence;
 mod tls;

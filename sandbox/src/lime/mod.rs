@@ -6,8 +6,10 @@
 mod accruals;
 mod cashier;
 mod clients;
+mod entitlements;
 pub(crate) mod errors;
 mod feeds;
+mod holds;
 mod integration;
 mod preorders;
 mod products;
@@ -54,6 +56,9 @@ pub struct Lime {
     heartbeats: Vec<Value>,
     time_offset_ms: i64,
     clients_batch: bool,
+    holds: BTreeMap<String, holds::Hold>,
+    hold_ms: u64,
+    told: entitlements::Told,
 }
 
 impl Lime {
@@ -78,6 +83,9 @@ impl Lime {
             heartbeats: Vec::new(),
             time_offset_ms: 0,
             clients_batch: true,
+            holds: BTreeMap::new(),
+            hold_ms: holds::HOLD_MS,
+            told: entitlements::Told::default(),
         };
         lime.seed_products();
         lime.add_clients(INITIAL_CLIENTS);
@@ -106,7 +114,9 @@ impl Lime {
     }
 
     /// Changes a behaviour by name: `time_offset_ms`, `token`, `clients_batch`; `feed_keep` (how many changes a feed keeps), `feed_repeats` (pages begin with
-    /// the last change of the one before), `expire_cursors` (true: all that were handed out end now). False when there is no such switch, or not for this value.
+    /// the last change of the one before), `expire_cursors` (true: all that were handed out end now); `hold_ms` (how long a grant waits for its passage);
+    /// of the entitlements `max_age_s`, `offline_policy`, `media_key` (media are named by their hash), `without_end` (the last line is left out),
+    /// `forget_versions` (true: every version is too old now). False when there is no such switch, or not for this value.
     pub fn switch(&mut self, name: &str, value: &Value) -> bool {
         match (name, value) {
             ("time_offset_ms", Value::Number(ms)) => self.set_time_offset(ms.as_i64().unwrap_or(0)),
@@ -115,6 +125,12 @@ impl Lime {
             ("feed_keep", Value::Number(count)) => self.feeds.keep = count.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0),
             ("feed_repeats", Value::Bool(on)) => self.feeds.repeating = *on,
             ("expire_cursors", Value::Bool(true)) => self.feeds.expire(),
+            ("hold_ms", Value::Number(ms)) => self.hold_ms = ms.as_u64().unwrap_or(0),
+            ("max_age_s", Value::Number(seconds)) => self.told.max_age_s = seconds.as_u64(),
+            ("offline_policy", Value::Object(policy)) => policy.clone_into(&mut self.told.offline_policy),
+            ("media_key", Value::String(key)) => self.told.media_key = Some(key.clone()),
+            ("without_end", Value::Bool(without)) => self.told.without_end = *without,
+            ("forget_versions", Value::Bool(true)) => self.told.forget(),
             _ => return false,
         }
         true
@@ -147,12 +163,13 @@ impl Lime {
         self.route(now_ms, wall_ms, request, write_offs::Treat { put_off: count, retry_after_ms, ..write_offs::Treat::default() })
     }
 
-    fn route(&mut self, _now_ms: u64, wall_ms: i64, request: &Request<Bytes>, treat: write_offs::Treat) -> Response<Bytes> {
+    fn route(&mut self, now_ms: u64, wall_ms: i64, request: &Request<Bytes>, treat: write_offs::Treat) -> Response<Bytes> {
         let wall_ms = wall_ms.saturating_add(self.time_offset_ms);
         let Some(path) = request.uri().path().strip_prefix("/gw/v1/").map(str::to_owned) else { return errors::no_such_path() };
         if wire::bearer(request) != Some(self.token.as_str()) {
             return errors::unauthorized();
         }
+        self.expire(now_ms);
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         if let Some(answer) = self.integration(wall_ms, request, &segments) {
             return answer;
@@ -165,6 +182,22 @@ impl Lime {
                 Ok(body) => self.write_offs(wall_ms, &body, treat),
                 Err(message) => return errors::malformed(&message),
             },
+            (&Method::POST, ["authorize"]) => match body(request).and_then(|body| self.authorize(now_ms, wall_ms, &body)) {
+                Ok(answer) => answer,
+                Err(message) => return errors::malformed(&message),
+            },
+            (&Method::POST, ["write-offs", action]) => {
+                let resolved = match action.split_once(':') {
+                    Some((id, "confirm")) => self.resolve(wall_ms, id, true),
+                    Some((id, "cancel")) => self.resolve(wall_ms, id, false),
+                    _ => return errors::no_such_path(),
+                };
+                if !resolved {
+                    return errors::not_found("write-off");
+                }
+                json!({})
+            }
+            (&Method::GET, ["entitlements"]) => return self.entitlements(wall_ms, request),
             (&Method::POST, ["write-offs:lookup"]) => match body(request).map(|body| self.looked_up(&body)) {
                 Ok(Some(answer)) => answer,
                 Ok(None) => return errors::malformed("ids must be a list of 1 to 200 texts"),
@@ -202,8 +235,11 @@ impl Lime {
             },
             (
                 _,
-                ["write-offs:batch" | "write-offs:lookup" | "clients:batch" | "heartbeats" | "service-points" | "time"]
-                | ["clients", _]
+                [
+                    "write-offs:batch" | "write-offs:lookup" | "clients:batch" | "heartbeats" | "service-points" | "time" | "authorize"
+                    | "entitlements",
+                ]
+                | ["clients" | "write-offs", _]
                 | ["clients", _, "transactions"],
             ) => {
                 return errors::method_not_allowed();
@@ -236,6 +272,10 @@ impl Lime {
             "write_offs": self.write_offs.iter().map(|(id, stored)| (id.clone(), stored.state())).collect::<Map<_, _>>(),
             "write_offs_by_status": by_status,
             "write_offs_received": self.write_offs.values().map(|stored| stored.received).sum::<u64>(),
+            "holds": self.holds.iter().map(|(id, hold)| (id.clone(), hold.state())).collect::<Map<_, _>>(),
+            "entitlements": self.told.state(),
+            "rights": self.rights.iter().filter(|(_, right)| right.held != 0).map(|(id, right)| (id.clone(),
+                json!({"balance": right.balance, "held": right.held}))).collect::<Map<_, _>>(),
             "heartbeats": self.heartbeats.len(),
             "last_heartbeat": self.heartbeats.last(),
         })

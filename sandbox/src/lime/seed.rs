@@ -25,6 +25,31 @@ impl Lime {
         }
     }
 
+    /// Adds a medium that is nobody's, or changes it: `rights` as the entitlements have them (`id`, `kind`, `amount`, `from`, `to`, `sp`, `win`,
+    /// `daily_limit`). One right may be named by several media. False when this is no such list.
+    pub fn put_medium(&mut self, kind: &str, value: &str, blocked: bool, rights: &serde_json::Value) -> bool {
+        let Some(list) = rights.as_array() else { return false };
+        let mut ids = Vec::new();
+        for one in list {
+            let (Some(id), Some(amount)) = (one["id"].as_str(), one["amount"].as_i64()) else { return false };
+            let mut right = match one["kind"].as_str() {
+                Some("deposit") => Right::deposit(amount),
+                Some("ticket") => Right::visits(amount, "Билет"),
+                _ => return false,
+            };
+            right.limits = one.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
+            self.rights.insert(id.to_owned(), right);
+            ids.push(id.to_owned());
+        }
+        self.media.insert((kind.to_owned(), value.to_owned()), Medium { client_id: None, blocked, rights: ids });
+        true
+    }
+
+    /// Takes a medium away: whoever holds the entitlements is told.
+    pub fn remove_medium(&mut self, kind: &str, value: &str) {
+        self.media.remove(&(kind.to_owned(), value.to_owned()));
+    }
+
     /// All media that Lime knows, in a fixed order.
     #[must_use]
     pub fn media(&self) -> Vec<SeededMedium> {

@@ -23,20 +23,47 @@ pub(super) struct Medium {
 /// An entitlement.
 #[derive(Clone, Debug)]
 pub(super) struct Right {
-    kind: &'static str,
+    pub(super) kind: &'static str,
     title: String,
     /// Visits, or minor units.
     pub(super) balance: i64,
+    /// Of these, what grants hold until the passage is known.
+    pub(super) held: i64,
+    /// `from`, `to`, `sp`, `win`, `daily_limit`, as the entitlements have them.
+    pub(super) limits: Map<String, Value>,
     last_used_by: Option<String>,
 }
 
 impl Right {
     pub(super) fn deposit(minor: i64) -> Self {
-        Self { kind: "deposit", title: "Депозит".to_owned(), balance: minor, last_used_by: None }
+        Self { kind: "deposit", title: "Депозит".to_owned(), balance: minor, held: 0, limits: Map::new(), last_used_by: None }
     }
 
     pub(super) fn visits(count: i64, title: &str) -> Self {
-        Self { kind: "ticket", title: title.to_owned(), balance: count, last_used_by: None }
+        Self { kind: "ticket", title: title.to_owned(), balance: count, held: 0, limits: Map::new(), last_used_by: None }
+    }
+
+    /// What is not held.
+    pub(super) fn free(&self) -> i64 {
+        self.balance - self.held
+    }
+
+    /// Where it is valid; none: everywhere.
+    pub(super) fn places(&self) -> Option<Vec<String>> {
+        let places = self.limits.get("sp")?.as_array()?;
+        Some(places.iter().filter_map(|place| place.as_str().map(str::to_owned)).collect())
+    }
+
+    /// Why it is not valid there and then.
+    pub(super) fn barred(&self, point: &str, wall_ms: i64) -> Option<&'static str> {
+        let limit = |name: &str| self.limits.get(name).and_then(Value::as_str).and_then(wire::parse_rfc3339);
+        if self.places().is_some_and(|places| !places.iter().any(|place| place == point)) {
+            return Some("wrong_service_point");
+        }
+        if limit("from").is_some_and(|from| wall_ms < from) {
+            return Some("not_yet_valid");
+        }
+        limit("to").is_some_and(|to| wall_ms >= to).then_some("expired")
     }
 }
 
@@ -55,6 +82,10 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn status(&self) -> &str {
         self.result.get("status").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn code(&self) -> Value {
+        self.result.get("code").cloned().unwrap_or(Value::Null)
     }
 
     pub(super) fn state(&self) -> Value {
@@ -77,16 +108,16 @@ pub(super) struct Treat {
 }
 
 /// A well-formed item.
-struct Item<'a> {
-    id: &'a str,
-    point: &'a str,
-    direction: &'a str,
-    medium: (String, String),
-    occurred_at: &'a str,
-    admitted: bool,
-    decision_code: &'a str,
-    claim_kind: &'a str,
-    force: bool,
+pub(super) struct Item<'a> {
+    pub(super) id: &'a str,
+    pub(super) point: &'a str,
+    pub(super) direction: &'a str,
+    pub(super) medium: (String, String),
+    pub(super) occurred_at: &'a str,
+    pub(super) admitted: bool,
+    pub(super) decision_code: &'a str,
+    pub(super) claim_kind: &'a str,
+    pub(super) force: bool,
 }
 
 /// More items than this in one batch are refused.
@@ -159,13 +190,18 @@ impl Lime {
             return rejected(id, "unknown_service_point", "there is no such service point");
         }
         let before = self.transactions.len();
-        let mut result = self.apply(wall_ms, &parsed);
+        let ahead = self.charged_ahead(id);
+        let mut result = match self.reported(wall_ms, &parsed) {
+            Some(result) => result,
+            None => self.apply(wall_ms, &parsed),
+        };
         if let Value::Object(map) = &mut result {
             map.insert("write_off_id".to_owned(), json!(id));
             map.insert("received_at".to_owned(), json!(time(wall_ms)));
             map.insert("service_point_name".to_owned(), json!(self.service_point(parsed.point).map(|point| &point.name)));
         }
-        let transactions = u64::try_from(self.transactions.len() - before).unwrap_or(u64::MAX);
+        let booked = |kind: &str| self.transactions.iter().skip(before).map(|transaction| u64::from(transaction.kind == kind)).sum::<u64>();
+        let transactions = (ahead + booked("write_off")).saturating_sub(booked("refund"));
         let (medium, point) = (parsed.medium.1.clone(), parsed.point.to_owned());
         self.write_offs.insert(id.to_owned(), Stored { hash, medium, point, result: result.clone(), received: 1, conflicts: 0, transactions });
         result
@@ -199,7 +235,7 @@ impl Lime {
             .filter(|(_, right)| fits(right))
             .collect();
         let Some((last_id, last)) = rights.last() else { return uncharged(unpaid, "no_ticket", "nothing that would be valid here") };
-        if let Some((right_id, right)) = rights.iter().find(|(_, right)| right.balance >= cost(right)) {
+        if let Some((right_id, right)) = rights.iter().find(|(_, right)| right.free() >= cost(right)) {
             let (status, code) = if medium.blocked { ("applied_with_debt", "blocked_card") } else { ("applied", "ok") };
             return self.charge(wall_ms, item, client_id, right_id, cost(right), status, code, None);
         }
@@ -215,7 +251,7 @@ impl Lime {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one row of the ledger has that many columns")]
-    fn charge(
+    pub(super) fn charge(
         &mut self,
         wall_ms: i64,
         item: &Item<'_>,

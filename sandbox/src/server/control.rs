@@ -6,7 +6,7 @@
 //! | `GET /_sandbox/state[/{service}]` | what it holds, counted for the books |
 //! | `GET /_sandbox/log?service=&after=&limit=` | the last calls |
 //! | `GET /_sandbox/media` | the cards and tickets that Lime knows |
-//! | `POST /_sandbox/seed` | `{"clients": n, "service_points": ["x"]}`: more of them |
+//! | `POST /_sandbox/seed` | `{"clients": n, "service_points": ["x"], "media": [{"kind", "value", "blocked", "rights": [..]}]}`: more of them |
 //! | `POST /_sandbox/oauth-code` | a fresh one-time code of the amoCRM integration |
 //! | `POST /_sandbox/{lime\|amocrm\|bitrix24}/{action}` | what a cashier or a manager does by hand |
 //! | `POST /_sandbox/switches` | `{"amocrm": {..}, "bitrix24": {..}, "lime": {..}}`: limits, filters, plans |
@@ -103,6 +103,11 @@ fn seed(shared: &Shared, body: &Value) -> Value {
             if let Some(id) = id.as_str() {
                 site.lime.add_service_point(id);
             }
+        }
+        for medium in body.get("media").map(wire::members).unwrap_or_default() {
+            let text = |key: &str| medium.get(key).and_then(Value::as_str).unwrap_or_default();
+            let blocked = medium.get("blocked").and_then(Value::as_bool).unwrap_or(false);
+            site.lime.put_medium(text("kind"), text("value"), blocked, medium.get("rights").unwrap_or(&Value::Null));
         }
         json!({"media": site.lime.media().len()})
     })

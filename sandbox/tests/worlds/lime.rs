@@ -282,3 +282,90 @@ fn a_late_commit_takes_effect_after_the_caller_was_cut_off() {
     bench.now_ms = 15_000;
     assert_eq!(write_off(&mut bench, &[item(1, "card_uid", &uid)]).remove(0)["status"], "duplicate");
 }
+
+fn question(number: u64, commit: &str) -> Value {
+    json!({"write_off_id": uuid(number), "medium": {"kind": "qr", "value": "ONE"}, "service_point_id": "sp-4", "direction": "in",
+        "occurred_at": "2026-05-01T11:58:30.400+05:00", "commit": commit})
+}
+
+fn with_one_ticket() -> Bench {
+    let mut bench = lime();
+    assert!(bench.site.lime.put_medium("qr", "ONE", false, &json!([{"id": "r-one", "kind": "ticket", "amount": 1}])));
+    bench
+}
+
+#[test]
+fn a_grant_and_the_report_of_its_pass_are_one_row_however_the_guest_went() {
+    for (commit, passage, mode, transactions, status) in [
+        ("on_passage", "passed", "online", 1, "applied"),
+        ("on_passage", "unknown", "offline_snapshot", 1, "applied"),
+        ("on_passage", "not_passed", "online", 0, "recorded"),
+        ("immediate", "passed", "online", 1, "applied"),
+        // Taken and given back: the ledger shows both.
+        ("immediate", "not_passed", "online", 2, "recorded"),
+    ] {
+        let mut bench = with_one_ticket();
+        let granted = bench.post("/gw/v1/authorize", &question(1, commit));
+        assert_eq!(granted.json["decision"], "grant", "{}", granted.text);
+        assert_eq!(bench.post("/gw/v1/authorize", &question(2, commit)).json["code"], "already_used", "it is not given twice");
+        let mut report = item(1, "qr", "ONE");
+        report["passage"]["state"] = json!(passage);
+        report["decision"]["mode"] = json!(mode);
+        for resent in [false, true] {
+            let result = write_off(&mut bench, &[report.clone()]).remove(0);
+            assert_eq!(result["status"], if resent { "duplicate" } else { status }, "{commit} {passage}");
+        }
+        let state = bench.site.state(Host::Lime);
+        assert_eq!(state["transactions"], transactions, "{commit} {passage}");
+        assert_eq!(state["write_offs"][uuid(1)]["applied"], u64::from(status == "applied"));
+        assert_eq!(state["holds"][uuid(1)]["state"], "reported");
+        assert_eq!(state["rights"], json!({}), "nothing is held any more");
+        let next = bench.post("/gw/v1/authorize", &question(3, commit));
+        assert_eq!(next.json["decision"], if status == "applied" { "refuse" } else { "grant" });
+    }
+}
+
+#[test]
+fn a_hold_ends_by_confirm_by_cancel_and_by_its_time() {
+    for (action, refused) in [(Some("confirm"), true), (Some("cancel"), false), (None, false)] {
+        let mut bench = with_one_ticket();
+        bench.post("/gw/v1/authorize", &question(1, "on_passage"));
+        match action {
+            Some(action) => assert_eq!(bench.post(&format!("/gw/v1/write-offs/{}:{action}", uuid(1)), &json!({})).status, 200),
+            None => bench.now_ms += 30_000,
+        }
+        let next = bench.post("/gw/v1/authorize", &question(2, "on_passage"));
+        assert_eq!(next.json["decision"] == "refuse", refused, "{action:?} {}", next.text);
+    }
+    assert_eq!(lime().post(&format!("/gw/v1/write-offs/{}:cancel", uuid(1)), &json!({})).status, 404);
+}
+
+#[test]
+fn a_question_that_comes_after_the_report_changes_nothing() {
+    let mut bench = with_one_ticket();
+    let first = write_off(&mut bench, &[item(1, "qr", "ONE")]).remove(0);
+    assert_eq!(first["status"], "applied");
+    assert_eq!(bench.post("/gw/v1/authorize", &question(1, "immediate")).json["decision"], "grant");
+    let state = bench.site.state(Host::Lime);
+    assert_eq!((state["transactions"].as_u64(), state["holds"].as_object().map(serde_json::Map::len)), (Some(1), Some(0)));
+    assert_eq!(
+        bench
+            .post("/gw/v1/authorize", &{
+                let mut other = question(2, "immediate");
+                other["commit"] = json!("never");
+                other
+            })
+            .status,
+        400
+    );
+}
+
+#[test]
+fn faults_strike_the_calls_of_the_door_too() {
+    let mut bench = with_one_ticket();
+    bench.site.faults.set(bench.now_ms, Rule::new(Host::Lime, Mode::Delay { ms: 400 }).on("POST", "authorize").times(1));
+    bench.site.faults.set(bench.now_ms, Rule::new(Host::Lime, Mode::HalfAnswer).on("GET", "entitlements").times(1));
+    assert_eq!(bench.outcome(Method::POST, "/gw/v1/authorize", Some(&question(1, "immediate"))).after_ms, 400);
+    let cut = bench.outcome(Method::GET, "/gw/v1/entitlements?service_point_ids=sp-4", None).what;
+    assert!(matches!(cut, What::Cut { .. }), "{cut:?}");
+}

@@ -58,6 +58,7 @@ impl Intake for Desk {
                 stamp,
                 device_ms: reading.device_ms,
                 test: false,
+                door: None,
             };
             let appended = self.journal.append(vec![Record::Pass(pass)]).await.map_err(|error| Refused::NotStored(error.to_string()))?;
             let _ = self.read.send(reading);

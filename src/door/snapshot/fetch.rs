@@ -28,11 +28,20 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(600);
 /// A confirmation is written down this often: so much older the snapshot may seem after a reboot, and so rarely the card is written to for it.
 const CONFIRMED_EVERY_MS: u64 = 15 * 60_000;
 
-/// Waits after failures.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(120));
+/// When to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// Without a failure.
+    pub every: Duration,
+    /// After failures: waits begin below the first and end below the second.
+    pub backoff: (Duration, Duration),
+}
 
-/// How often to ask without a failure.
-pub const EVERY: Duration = Duration::from_secs(30);
+impl Default for Rhythm {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(30), backoff: (Duration::from_secs(2), Duration::from_secs(120)) }
+    }
+}
 
 /// The loop's own state.
 pub struct Fetch {
@@ -40,7 +49,7 @@ pub struct Fetch {
     key: MediaKey,
     remote: Arc<Remote>,
     clock: SharedClock,
-    every: Duration,
+    rhythm: Rhythm,
     chance: fastrand::Rng,
     /// Bad answers in a row.
     bad: u32,
@@ -62,15 +71,15 @@ enum Came {
 impl Fetch {
     /// Fetches for this keeper from this remote.
     #[must_use]
-    pub fn new(keeper: Keeper, key: MediaKey, remote: Arc<Remote>, clock: SharedClock, every: Duration, chance: fastrand::Rng) -> Self {
-        Self { keeper, key, remote, clock, every, chance, bad: 0, whole: false, written_boot_ms: 0 }
+    pub fn new(keeper: Keeper, key: MediaKey, remote: Arc<Remote>, clock: SharedClock, rhythm: Rhythm, chance: fastrand::Rng) -> Self {
+        Self { keeper, key, remote, clock, rhythm, chance, bad: 0, whole: false, written_boot_ms: 0 }
     }
 
     /// Loads what is on disk and keeps it fresh until `stop` turns true. A stop in the middle of an answer throws the answer away.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let Some(loaded) = off_the_runtime(self, |fetch| fetch.keeper.load()).await else { return };
         self = loaded.0;
-        let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+        let mut backoff = Backoff::new(self.rhythm.backoff.0, self.rhythm.backoff.1);
         loop {
             let asked = tokio::select! {
                 biased;
@@ -84,7 +93,7 @@ impl Fetch {
                 Came::Good => {
                     backoff.success(now);
                     // A tenth to either side: many boxes that began together do not stay together.
-                    self.every.mul_f64(self.chance.f64().mul_add(0.2, 0.9))
+                    self.rhythm.every.mul_f64(self.chance.f64().mul_add(0.2, 0.9))
                 }
                 Came::Otherwise if self.bad == 0 => continue,
                 Came::Otherwise | Came::Nothing => backoff.failure(now, &mut self.chance),

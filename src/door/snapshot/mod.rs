@@ -24,7 +24,12 @@ pub mod hours;
 pub mod keeper;
 pub mod media;
 pub mod neighbours;
+#[cfg(test)]
+mod sandboxed;
+pub mod start;
 pub mod terms;
+#[cfg(test)]
+mod tests;
 pub mod uses;
 pub mod view;
 

@@ -12,7 +12,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod link;
-mod port;
+pub(crate) mod port;
 pub(crate) mod queue;
 mod report;
 mod voice;
