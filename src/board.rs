@@ -7,8 +7,15 @@ use std::path::Path;
 use serde::Deserialize;
 
 /// The boards that are built in, by file name.
-const BUILT_IN: &[(&str, &str)] =
-    &[("generic", include_str!("../boards/generic.toml")), ("raspberry-pi-4", include_str!("../boards/raspberry-pi-4.toml"))];
+const BUILT_IN: &[(&str, &str)] = &[
+    ("generic", include_str!("../boards/generic.toml")),
+    ("iriv-picontrol", include_str!("../boards/iriv-picontrol.toml")),
+    ("raspberry-pi-3b-plus", include_str!("../boards/raspberry-pi-3b-plus.toml")),
+    ("raspberry-pi-4", include_str!("../boards/raspberry-pi-4.toml")),
+    ("raspberry-pi-5", include_str!("../boards/raspberry-pi-5.toml")),
+    ("raspberry-pi-zero-2-w", include_str!("../boards/raspberry-pi-zero-2-w.toml")),
+    ("wiren-board-8", include_str!("../boards/wiren-board-8.toml")),
+];
 
 /// A board, as its file describes it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -18,6 +25,11 @@ pub struct Board {
     pub name: String,
     /// For people.
     pub title: String,
+    /// How far this file has been tried.
+    pub certainty: Certainty,
+    /// Where its facts come from: addresses of documents.
+    #[serde(default)]
+    pub sources: Vec<String>,
     /// Serial ports that are part of the board. Empty: not known, so nothing is checked.
     #[serde(default)]
     pub serial: Vec<SerialPort>,
@@ -30,6 +42,9 @@ pub struct Board {
     /// A buzzer.
     #[serde(default)]
     pub buzzer: Vec<Line>,
+    /// Inputs that can see a passage or a fire contact.
+    #[serde(default)]
+    pub input: Vec<Line>,
     /// The hardware watchdog.
     #[serde(default)]
     pub watchdog: Option<Watchdog>,
@@ -39,6 +54,18 @@ pub struct Board {
     /// What an installer should know.
     #[serde(default)]
     pub notes: Vec<Note>,
+}
+
+/// How far a board's file has been tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// There is nothing in it that a box could differ in.
+    Plain,
+    /// Tried on the hardware itself.
+    Hardware,
+    /// From the maker's documents; not tried on the hardware.
+    Documents,
 }
 
 /// A serial port of the board.
@@ -55,6 +82,9 @@ pub struct SerialPort {
     /// Who switches an RS-485 line between sending and receiving.
     #[serde(default)]
     pub direction: Option<Direction485>,
+    /// It cannot do parity, nor tell damaged bytes.
+    #[serde(default)]
+    pub no_parity: bool,
     /// What must be set before the port is there, for people; `None`: it is there.
     #[serde(default)]
     pub firmware: Option<Note>,
@@ -82,13 +112,16 @@ pub enum Direction485 {
     Rts,
 }
 
-/// A GPIO line, as gpiocdev names it.
+/// A GPIO line of the kernel's character device. Its name finds it on whatever chip it is; chip and offset are for boards that name none.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// What it is used for: `open-1`, `green`.
     pub name: String,
-    /// The chip: `gpiochip0`.
+    /// The line's name in the kernel: `GPIO17`, `A1 OUT`.
+    #[serde(default)]
+    pub kernel_name: Option<String>,
+    /// The chip, by device name (`gpiochip0`) or label (`pinctrl-rp1`).
     pub chip: String,
     /// The line's offset on the chip.
     pub line: u32,
@@ -105,6 +138,9 @@ pub struct Watchdog {
     pub device: String,
     /// The longest time it can be set to, seconds.
     pub max_seconds: u32,
+    /// What must be set before it is there, for people.
+    #[serde(default)]
+    pub firmware: Option<Note>,
 }
 
 /// A real-time clock.
@@ -113,6 +149,9 @@ pub struct Watchdog {
 pub struct Rtc {
     /// Its device.
     pub device: String,
+    /// What must be set or put in before it keeps the time, for people.
+    #[serde(default)]
+    pub firmware: Option<Note>,
 }
 
 /// A text for people, in both languages.
@@ -190,12 +229,51 @@ mod tests {
                 assert!(serial.device.starts_with("/dev/"), "{}", serial.device);
                 assert_eq!(serial.direction.is_some(), serial.kind == SerialKind::Rs485, "{}: RS-485 says who turns the line round", serial.device);
             }
-            for note in board.notes.iter().chain(board.serial.iter().filter_map(|serial| serial.firmware.as_ref())) {
-                assert!(!note.ru.is_empty() && !note.en.is_empty());
+            let firmware = board.serial.iter().filter_map(|serial| serial.firmware.as_ref());
+            let firmware = firmware
+                .chain(board.watchdog.iter().filter_map(|one| one.firmware.as_ref()))
+                .chain(board.rtc.iter().filter_map(|one| one.firmware.as_ref()));
+            for note in board.notes.iter().chain(firmware) {
+                assert!(!note.ru.is_empty() && !note.en.is_empty(), "{name}: a note is empty in one language");
+                assert!(note.ru.chars().any(|c| ('а'..='я').contains(&c)) && !note.en.chars().any(|c| ('а'..='я').contains(&c)), "{name}: {note:?}");
             }
+            let mut lines: Vec<_> =
+                [&board.relay, &board.led, &board.buzzer, &board.input].into_iter().flatten().map(|line| (&line.chip, line.line)).collect();
+            let all = lines.len();
+            lines.sort_unstable();
+            lines.dedup();
+            assert_eq!(lines.len(), all, "{name}: a GPIO line is used twice");
+            assert!(board.certainty == Certainty::Plain || !board.sources.is_empty(), "{name}: says where its facts come from");
+            assert!(board.sources.iter().all(|source| source.starts_with("https://")), "{name}: {:?}", board.sources);
+            let untried = board.notes.iter().any(|note| note.en.contains("not tried on the hardware"));
+            assert_eq!(untried, board.certainty == Certainty::Documents, "{name}: what is not tried is said to people");
         }
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/boards")).unwrap().count();
         assert_eq!(files, BUILT_IN.len(), "every file in boards/ is built in");
+    }
+
+    #[test]
+    fn each_board_knows_its_first_port_relay_watchdog_and_clock() {
+        let facts: Vec<_> = names()
+            .map(|name| {
+                let board = Board::built_in(name).unwrap();
+                let device = board.serial.first().map(|one| one.device.clone()).unwrap_or_default();
+                let relay = board.relay.first().and_then(|one| one.kernel_name.clone()).unwrap_or_default();
+                (name, device, relay, board.watchdog.map_or(0, |one| one.max_seconds), board.rtc.is_some())
+            })
+            .collect();
+        let expected = [
+            ("generic", "", "", 60, false),
+            ("iriv-picontrol", "/dev/ttyACM0", "", 15, false),
+            ("raspberry-pi-3b-plus", "/dev/ttyAMA0", "GPIO17", 15, false),
+            ("raspberry-pi-4", "/dev/ttyAMA0", "GPIO17", 15, false),
+            ("raspberry-pi-5", "/dev/ttyAMA0", "GPIO17", 15, true),
+            ("raspberry-pi-zero-2-w", "/dev/ttyAMA0", "GPIO17", 15, false),
+            ("wiren-board-8", "/dev/ttyRS485-1", "A1 OUT", 60, true),
+        ];
+        assert_eq!(facts, expected.map(|(name, device, relay, watchdog, rtc)| (name, device.to_owned(), relay.to_owned(), watchdog, rtc)));
+        let wiren = Board::built_in("wiren-board-8").unwrap();
+        assert!(wiren.serial.iter().all(|one| one.direction == Some(Direction485::Rts)), "the kernel turns the lines round");
     }
 
     #[test]

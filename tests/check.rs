@@ -114,3 +114,19 @@ fn a_reader_of_the_pipe_that_leaves_is_no_panic() {
     let ended = child.wait_with_output().unwrap();
     assert!(!err(&ended).contains("panicked"), "{}", err(&ended));
 }
+
+/// What is in `config/` is in the table of devices, by its name in backticks.
+#[test]
+fn every_reader_profile_and_module_map_is_in_the_table_of_devices() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = fs::read_to_string(root.join("docs/devices.md")).unwrap();
+    let mut names = vec!["osdp".to_owned(), "mqtt-json".to_owned(), "gate-board-7e".to_owned()];
+    for folder in ["config/readers", "config/modules"] {
+        let files = fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().path());
+        names.extend(
+            files.filter(|file| file.extension().is_some_and(|end| end == "toml")).map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()),
+        );
+    }
+    let missing: Vec<_> = names.iter().filter(|name| !table.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/devices.md does not name {missing:?}");
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use limegate::clock::{SharedClock, SystemClock};
 use limegate::http::{Answer, Client, Failure, Request, SetupError, Transport, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 /// What a server does once it has read a request.
@@ -107,17 +107,24 @@ fn client(base: &str) -> Client {
     Client::new(base, tls::config(None, clock()).unwrap()).unwrap()
 }
 
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The path holds a secret, as Bitrix24's webhook does.
 const SECRET: &str = "s3cr3t-canary";
 
 fn get() -> Request {
-    Request { timeout: Duration::from_secs(2), ..Request::get("/x", "GET /x") }
+    Request { timeout: PATIENCE / 2, ..Request::get("/x", "GET /x") }
 }
 
 async fn ask(server: &Server) -> Result<Answer, Failure> {
+    ask_for(server, get()).await
+}
+
+async fn ask_for(server: &Server, request: Request) -> Result<Answer, Failure> {
     let client = client(&format!("http://{}/rest/{SECRET}", server.at));
-    let exchange = client.send(get());
-    let exchange = timeout(Duration::from_secs(20), exchange).await.expect("an exchange did not end by its timeout");
+    let exchange = client.send(request);
+    let exchange = timeout(PATIENCE, exchange).await.expect("an exchange did not end by its timeout");
     if let Err(failure) = &exchange {
         let text = format!("{failure} {failure:?}");
         assert!(!text.contains(SECRET), "{text}");
@@ -179,7 +186,7 @@ async fn a_server_that_is_slow_or_silent_is_left_at_the_timeout() {
     let slow_head = Act::Trickle(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".iter().copied().chain([b' '; 100_000]).collect());
     assert!(ask(&serve(slow).await).await.is_ok(), "slow, but whole within the timeout");
     for act in [Act::Silence, slow_head] {
-        let exchange = ask(&serve(act).await).await;
+        let exchange = ask_for(&serve(act).await, Request { timeout: Duration::from_secs(1), ..get() }).await;
         assert!(is_unknown(&exchange), "{exchange:?}");
     }
 }
@@ -208,12 +215,13 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 
 #[tokio::test]
 async fn what_cannot_have_left_is_not_sent() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Bound and not listening: nobody else can have it, and it refuses.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let at = closed.local_addr().unwrap();
-    drop(closed);
     let plain = serve(Act::Send(WHOLE.to_vec())).await;
     for base in [format!("http://{at}/{SECRET}"), "https://nowhere.invalid/x".to_owned(), format!("https://{}/{SECRET}", plain.at)] {
-        let exchange = timeout(Duration::from_secs(20), client(&base).send(get())).await.unwrap();
+        let exchange = timeout(PATIENCE, client(&base).send(get())).await.unwrap();
         let Err(Failure::NotSent(text)) = exchange else { panic!("{base}: {exchange:?}") };
         assert!(!text.contains(SECRET), "{text}");
     }
@@ -228,7 +236,7 @@ async fn a_certificate_that_is_not_trusted_stops_the_request_before_it_leaves() 
     let options = sandbox::server::Options { hosts: vec![sandbox::Host::Lime], tls_ca: Some(ca.clone()), ..Default::default() };
     let running = sandbox::server::serve(options).await.unwrap();
     let base = running.addresses.lime_url.clone().unwrap();
-    let time = || Request { timeout: Duration::from_secs(5), ..limegate::lime::requests::time() };
+    let time = || Request { timeout: PATIENCE, ..limegate::lime::requests::time() };
 
     let exchange = client(&base).send(time()).await;
     assert!(matches!(&exchange, Err(Failure::NotSent(text)) if text.contains("certificate")), "{exchange:?}");

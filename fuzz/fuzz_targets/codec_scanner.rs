@@ -6,8 +6,11 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use limegate::codec::{Decoded, Profile};
 
-static PROFILES: LazyLock<Vec<Profile>> =
-    LazyLock::new(|| ["scanner-cr", "scanner-lf", "scanner-crlf", "scanner-stx-etx", "scanner-idle", "scanner-mertech-ack"].map(|name| Profile::builtin(name).expect("a built-in profile loads")).to_vec());
+/// Every built-in profile that has no target of its own.
+static PROFILES: LazyLock<Vec<Profile>> = LazyLock::new(|| {
+    let others = Profile::builtin_names().into_iter().filter(|name| !name.starts_with("ironlogic") && *name != "rdm6300");
+    others.map(|name| Profile::builtin(name).expect("a built-in profile loads")).collect()
+});
 
 fn decode<'a>(profile: &Profile, chunks: impl Iterator<Item = &'a [u8]>) -> Vec<Decoded> {
     let mut decoder = profile.decoder();

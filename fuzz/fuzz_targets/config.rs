@@ -15,5 +15,5 @@ fuzz_target!(|bytes: &[u8]| {
         let shown = config::render(&diagnostics, Style { language: Some(language), colours: false });
         assert!(!shown.contains('\u{1b}'));
     }
-    config::to_json(&diagnostics, None);
+    let _ = config::to_json(&diagnostics, None);
 });

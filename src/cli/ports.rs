@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::{Exit, Global, notice, out, out_json, quietly};
 use crate::control::{Client, ClientError};
 use crate::ports::{self, Holder, Holders, SerialPort, System};
-use crate::status::{GateState, Link, Report};
+use crate::status::{GateState, Link, ModuleState, Report};
 use crate::words::{Language, Value, cli as states, tools as words};
 
 /// A port, and all there is to say of it.
@@ -18,6 +18,7 @@ struct Row {
     present: bool,
     holders: Vec<Holder>,
     heard: Vec<(String, GateState)>,
+    modules: Vec<(String, ModuleState)>,
 }
 
 pub(super) fn run(global: &Global) -> Exit {
@@ -59,8 +60,18 @@ fn rows(system: &System, holders: &Holders, report: Option<&Report>, named: Vec<
         .flatten()
         .map(|(id, gate)| (system.device_of(Path::new(&gate.port)), id.clone(), gate.clone()))
         .collect();
+    let modules: Vec<(PathBuf, String, ModuleState)> = report
+        .map(|report| report.snapshot.modules.iter().filter(|(_, module)| module.port.starts_with('/')))
+        .into_iter()
+        .flatten()
+        .map(|(id, module)| (system.device_of(Path::new(&module.port)), id.clone(), module.clone()))
+        .collect();
     let mut all: Vec<(SerialPort, bool)> = ports::list(system).into_iter().map(|port| (port, true)).collect();
-    for name in named.into_iter().chain(gates.iter().map(|(_, _, gate)| PathBuf::from(&gate.port))) {
+    for name in named
+        .into_iter()
+        .chain(gates.iter().map(|(_, _, gate)| PathBuf::from(&gate.port)))
+        .chain(modules.iter().map(|(_, _, module)| PathBuf::from(&module.port)))
+    {
         let device = system.device_of(&name);
         if !all.iter().any(|(port, _)| port.device == device) {
             all.push((SerialPort { device, by_id: vec![], by_path: vec![], aliases: vec![], driver: None, usb: None, stable: name }, false));
@@ -70,6 +81,7 @@ fn rows(system: &System, holders: &Holders, report: Option<&Report>, named: Vec<
         present: listed || port.device.exists(),
         holders: holders.of(&port.device).to_vec(),
         heard: gates.iter().filter(|(device, _, _)| *device == port.device).map(|(_, id, gate)| (id.clone(), gate.clone())).collect(),
+        modules: modules.iter().filter(|(device, _, _)| *device == port.device).map(|(_, id, module)| (id.clone(), module.clone())).collect(),
         listed,
         port,
     };
@@ -112,12 +124,18 @@ fn text(row: &Row, report: Option<&Report>, language: Language) -> Vec<String> {
     if !row.holders.is_empty() {
         lines.push(format!("  {}", words::HELD_BY.with("holders", named(&row.holders)).text(language)));
     }
+    let word = |link: Link| match link {
+        Link::Up => states::UP,
+        Link::Down => states::DOWN,
+        Link::Starting => states::STARTING,
+    };
+    for (id, module) in &row.modules {
+        let heard = words::HEARD_MODULE.with("module", plain(id)).with("kind", plain(&module.kind)).with("address", module.address.to_string());
+        let heard = heard.with("link", word(module.link)).count("n", module.asked).count("unanswered", module.unanswered);
+        lines.push(format!("  {}", heard.count("bad", module.damaged).text(language)));
+    }
     for (id, gate) in &row.heard {
-        let link = match gate.link {
-            Link::Up => states::UP,
-            Link::Down => states::DOWN,
-            Link::Starting => states::STARTING,
-        };
+        let link = word(gate.link);
         let heard = words::HEARD
             .with("gate", plain(id))
             .with("reader", plain(&gate.reader))
@@ -146,6 +164,8 @@ fn as_json(row: &Row, report: Option<&Report>) -> Json {
         map.insert("present".to_owned(), row.present.into());
         map.insert("holders".to_owned(), json!(row.holders));
         map.insert("heard".to_owned(), heard.collect());
+        let modules = row.modules.iter().map(|(id, module)| json!({ "module": id, "state": module }));
+        map.insert("modules".to_owned(), modules.collect());
     }
     object
 }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
@@ -13,7 +14,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::net::UnixListener;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::clock::SharedClock;
 use crate::delivery::{self as letters, LetterError, revive};
@@ -24,6 +25,9 @@ use crate::tap::Event;
 
 use super::{Decided, Decision};
 
+/// A new report comes within this time, else the last one is shown: it says when it was drawn up.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// What the socket can reach.
 #[derive(Clone)]
 pub struct Control {
@@ -31,6 +35,8 @@ pub struct Control {
     pub store: Arc<dyn Store>,
     /// The newest report.
     pub report: watch::Receiver<Arc<Report>>,
+    /// Asks for a new report.
+    pub ask: Arc<Notify>,
     /// The tap.
     pub tap: broadcast::Sender<Event>,
     /// The clock.
@@ -67,7 +73,12 @@ pub async fn serve(path: &Path, control: Control) -> std::io::Result<()> {
 }
 
 async fn status(State(control): State<Control>) -> Json<Report> {
-    let report = control.report.borrow().clone();
+    // Who asks wants to know how it is now, and not how it was when the last report was drawn up.
+    let mut report = control.report.clone();
+    report.mark_unchanged();
+    control.ask.notify_one();
+    let _ = tokio::time::timeout(FRESH, report.changed()).await;
+    let report = report.borrow().clone();
     Json((*report).clone())
 }
 

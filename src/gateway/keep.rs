@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::clock::{SharedClock, Watch};
@@ -79,6 +79,13 @@ pub(super) fn report(config: &Config, hub: &Hub, store: &dyn Store, clock: &Shar
     let stamp = clock.stamp();
     let mut now = hub.snapshot();
     now.boot_ms = stamp.boot_ms;
+    // The log knows better than who reported last. Lime first: what it has settled by then is owed to the CRM already.
+    for to in [Destination::Lime, Destination::Crm] {
+        let (totals, waiting) = (store.totals(to), store.pending_count(to));
+        if let Some(state) = now.destinations.get_mut(to.name()) {
+            (state.delivered, state.refused, state.waiting) = (totals.confirmed, totals.dead, waiting);
+        }
+    }
     now.at = rfc3339(stamp.wall_ms, &config.site.timezone);
     now.journal = store.stat();
     now.clock = ClockState { synced: stamp.sync == Sync::Synced, ..now.clock };
@@ -98,13 +105,13 @@ pub(super) async fn config_errors(mut said: watch::Receiver<Option<Texts>>, hub:
     }
 }
 
-/// Draws up the report once a second and feeds the watchdog while the journal's writer answers.
+/// Draws up the report once a second, and when somebody asks for it, and feeds the watchdog while the journal's writer answers.
 pub(super) async fn reports(
     config: Config,
     hub: Arc<Hub>,
     store: Arc<dyn Store>,
     clock: SharedClock,
-    report_to: watch::Sender<Arc<Report>>,
+    (report_to, ask): (watch::Sender<Arc<Report>>, Arc<Notify>),
     manager: Manager,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -116,6 +123,7 @@ pub(super) async fn reports(
     loop {
         tokio::select! {
             _ = look.tick() => {}
+            () = ask.notified() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
         let report = report(&config, &hub, store.as_ref(), &clock, &mut memory);

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::{SharedClock, SystemClock, tls_floor};
@@ -185,12 +185,21 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         });
     }
 
+    let ask = Arc::new(Notify::new());
     rest.spawn(keep::config_errors(config_error, Arc::clone(&hub), rest_stop.clone()));
-    rest.spawn(keep::reports(config.clone(), Arc::clone(&hub), Arc::clone(store), Arc::clone(clock), report, manager, rest_stop.clone()));
+    rest.spawn(keep::reports(
+        config.clone(),
+        Arc::clone(&hub),
+        Arc::clone(store),
+        Arc::clone(clock),
+        (report, Arc::clone(&ask)),
+        manager,
+        rest_stop.clone(),
+    ));
     rest.spawn(keep::anchors(Arc::clone(store), Arc::clone(clock), Arc::clone(&hub), rest_stop.clone()));
     rest.spawn(follow::follow(Arc::clone(store), tap.clone(), rest_stop.clone()));
     let socket = config.state_dir.join(control::SOCKET);
-    let control = Control { store: Arc::clone(store), report: report_seen, tap, clock: Arc::clone(clock), stop: rest_stop.clone() };
+    let control = Control { store: Arc::clone(store), report: report_seen, ask, tap, clock: Arc::clone(clock), stop: rest_stop.clone() };
     rest.spawn(async move {
         if let Err(error) = control::serve(&socket, control).await {
             tracing::error!(socket = %socket.display(), %error, "the control socket cannot be served; the command line cannot see this gateway");

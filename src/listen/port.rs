@@ -131,8 +131,9 @@ fn set(file: impl AsFd, line: Line) -> rustix::io::Result<()> {
     mode.special_codes[SpecialCodeIndex::VMIN] = 1;
     mode.special_codes[SpecialCodeIndex::VTIME] = 0;
     mode.set_speed(line.baud)?;
-    rustix::termios::tcsetattr(file, OptionalActions::Now, &mode)?;
-    rustix::termios::tcflush(file, QueueSelector::IFlush)
+    // What waits came at other settings. It goes first: whoever sees the new ones may speak at once.
+    rustix::termios::tcflush(file, QueueSelector::IFlush)?;
+    rustix::termios::tcsetattr(file, OptionalActions::Now, &mode)
 }
 
 /// Reads what PARMRK makes of the bytes: `FF 00 x` is a damaged x, `FF 00 00` a damaged 0 or a break, `FF FF` is FF.

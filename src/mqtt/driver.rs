@@ -28,7 +28,7 @@ use super::tls::Tls;
 /// How long messages that the broker kept from an earlier run wait for their subscription.
 const GRACE: Duration = Duration::from_secs(5);
 /// What is still open at a stop has this long.
-const DRAIN: Duration = Duration::from_secs(1);
+const DRAIN: Duration = Duration::from_secs(2);
 /// How often the connection is looked at when nothing happens.
 const TICK: Duration = Duration::from_millis(250);
 /// MQTT counts keep-alives in whole seconds, in 16 bits.

@@ -16,6 +16,15 @@ pub struct Holder {
     pub name: String,
 }
 
+impl Holder {
+    /// Whether it is a running gateway: `limegate run`, and not another command of the same name.
+    #[must_use]
+    pub fn is_gateway(&self, system: &System) -> bool {
+        let line = std::fs::read(system.proc.join(self.pid.to_string()).join("cmdline")).unwrap_or_default();
+        self.name.starts_with("limegate") && line.split(|byte| *byte == 0).skip(1).any(|word| word == b"run")
+    }
+}
+
 /// Who holds what, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Holders {

@@ -152,6 +152,12 @@ fn holders_are_found_by_their_open_files_and_by_lock_files_of_living_processes()
     assert_eq!(of("/dev/ttyUSB2"), "901 ModemManager");
     assert_eq!(of("/dev/ttyUSB3") + &of("/dev/ttyUSB4"), "");
     assert_eq!(holders.hidden, 0);
+    let gateway = &holders.of(Path::new("/dev/ttyUSB0"))[0];
+    assert!(!gateway.is_gateway(&fake.system()), "its command line is not known");
+    fs::write(fake.folder.path().join("proc/812/cmdline"), "/usr/bin/limegate\0run\0--config\0x\0").unwrap();
+    assert!(gateway.is_gateway(&fake.system()));
+    fs::write(fake.folder.path().join("proc/812/cmdline"), "/usr/bin/limegate\0listen\0").unwrap();
+    assert!(!gateway.is_gateway(&fake.system()));
 }
 
 #[test]

@@ -44,7 +44,11 @@ fn frames(id: &str, gate: &GateState, memory: &Memory) -> Option<Finding> {
     let subject = Subject::Gate(id.to_owned());
     if passes == 0 && bad >= 5 {
         let text = words::NOT_THIS_READER.with("gate", id).with("reader", gate.reader.as_str()).count("n", bad);
-        return Some(Finding::new(Code::NOT_THIS_READER, Severity::Red, subject, text, words::CHECK_READER));
+        let action = match &gate.looks_like {
+            Some(profile) => words::LOOKS_LIKE.with("profile", profile.as_str()),
+            None => words::CHECK_READER.with("port", gate.port.as_str()),
+        };
+        return Some(Finding::new(Code::NOT_THIS_READER, Severity::Red, subject, text, action));
     }
     if bad >= 20 && bad > passes / 4 {
         let text = words::BAD_FRAMES.with("gate", id).count("n", bad).count("m", passes);

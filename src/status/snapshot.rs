@@ -43,6 +43,9 @@ pub struct GateState {
     pub passes: u64,
     /// Frames that did not check out since the start, by kind.
     pub bad_frames: u64,
+    /// The profile that the bytes look like, where they are not those of `reader`.
+    #[serde(default)]
+    pub looks_like: Option<String>,
     /// The door, where this box decides; at the first of its readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub door: Option<DoorState>,

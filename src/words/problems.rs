@@ -12,7 +12,9 @@ super::words! {
         "gate {gate}: lately {n} damaged {n#frame|frames} to {m} {m#pass|passes}.";
     CHECK_CABLE: "Проверьте кабель USB и питание считывателя; limegate check покажет имя порта.", "Check the USB plug and the reader's power; limegate check shows the port's name.";
     CHECK_POWER: "Проверьте питание и штекер USB; поднесите карту и посмотрите limegate tap.", "Check power and the USB plug; present a card and watch limegate tap.";
-    CHECK_READER: "Проверьте reader и baud этого входа в файле настроек.", "Check reader and baud of this gate in the config.";
+    CHECK_READER: "Проверьте reader и baud этого входа. Настройки найдёт limegate listen --port {port} --guess (шлюз на это время остановите).",
+        "Check reader and baud of this gate. limegate listen --port {port} --guess finds them (stop the gateway meanwhile).";
+    LOOKS_LIKE: "Те же байты читаются как {profile}: reader = \"{profile}\"", "The same bytes are valid as {profile}: reader = \"{profile}\"";
     CHECK_LINE: "Проверьте кабель, общий провод и скорость линии.", "Check the cable, the ground wire and the line speed.";
 
     // Journal, clock, config.

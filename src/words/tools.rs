@@ -10,6 +10,8 @@ super::words! {
     HELD_BY: "занят: {holders}", "held by {holders}";
     HOLDERS_HIDDEN: "Чужие процессы не видны ({n}): кто держит порты, полностью покажет sudo.", "{n} processes of other users cannot be seen: sudo shows all holders.";
     HEARD: "вход {gate}: {reader}, {link}, {passes} {passes#проход|прохода|проходов}, испорчено {bad}", "gate {gate}: {reader}, {link}, {passes} {passes#pass|passes}, {bad} damaged";
+    HEARD_MODULE: "модуль {module}: {kind}, адрес {address}, {link}, спрошен {n} {n#раз|раза|раз}, без ответа {unanswered}, испорчено {bad}",
+        "module {module}: {kind}, address {address}, {link}, asked {n} {n#time|times}, {unanswered} unanswered, {bad} damaged";
     LAST_BYTE: "последний байт {t} назад", "last byte {t} ago";
     NO_BYTE: "байтов ещё не было", "no byte yet";
     NOT_THERE: "порт из настроек, сейчас не подключён", "named in the config, not plugged in";
@@ -50,7 +52,8 @@ super::words! {
     FIT: "{frames} из {all} {all#кадра|кадров|кадров} на {line} как {profile} ({title}): {certainty}", "{frames} of {all} {all#frame|frames} at {line} as {profile} ({title}): {certainty}";
     SAME_AS: "те же байты читаются так же как {profiles}", "the same bytes read alike as {profiles}";
     VALID_AS: "те же байты подходят и как {profile}: {frames} из {all}", "the same bytes are valid as {profile}: {frames} of {all}";
-    WAITS: "{profile} ждёт ответа: выбирайте его, только если считыватель так настроен", "{profile} waits for an answer: choose it only where the reader is set up so";
+    WAITS: "с {profile} шлюз будет писать в порт (ответы или команды): выбирайте его, только если считыватель так настроен",
+        "with {profile} the gateway would write to the port (answers or commands): choose it only where the reader is set up so";
     SURE: "точно", "certain";
     LIKELY: "вероятно", "likely";
     POSSIBLE: "возможно", "possible";

@@ -1,11 +1,16 @@
 //! A gateway box for black-box tests: the real binary, a state folder of its own, a config file, and ways to look from outside.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use std::io::{BufRead, BufReader};
+mod ports;
+
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+pub use ports::free_port;
 
 /// A folder with a config, secrets and state, and the gateway that runs on it: cargo's build, or what `LIMEGATE_BIN` names.
 pub struct Venue {
@@ -51,7 +56,7 @@ impl Venue {
     /// Starts the gateway and waits until it answers on its control socket.
     pub fn start(&mut self) {
         self.launch();
-        let up = wait_for(Duration::from_secs(30), || self.status().is_some() || self.has_ended());
+        let up = wait_for(Duration::from_secs(60), || self.status().is_some() || self.has_ended());
         assert!(up && !self.has_ended(), "the gateway did not start; its log:\n{}", self.log());
     }
 
@@ -87,15 +92,20 @@ impl Venue {
         let mut child = self.gateway.take().expect("a running gateway");
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("SIGTERM");
-        let ended = wait_for(Duration::from_secs(30), || child.try_wait().expect("the child's state").is_some());
+        let ended = wait_for(Duration::from_secs(60), || child.try_wait().expect("the child's state").is_some());
         assert!(ended, "the gateway did not stop; its log:\n{}", self.log());
         child.wait().expect("its end")
     }
 
-    /// `limegate status --json`; `None` while nothing answers.
+    /// What `limegate status --json` shows, asked at the control socket itself: tests ask often. `None` while nothing answers.
     pub fn status(&self) -> Option<serde_json::Value> {
-        let output = self.command(&["status", "--json"]).output().expect("limegate status");
-        serde_json::from_slice(&output.stdout).ok().filter(|value: &serde_json::Value| value.get("v").is_some())
+        let mut socket = UnixStream::connect(self.state_dir().join("control.sock")).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+        socket.write_all(b"GET /v1/status HTTP/1.1\r\nhost: limegate\r\nconnection: close\r\n\r\n").ok()?;
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).ok()?;
+        let body = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        serde_json::from_slice(&answer[body..]).ok().filter(|value: &serde_json::Value| value.get("v").is_some())
     }
 
     /// Runs a command that must end with this exit code, and gives its standard output.
@@ -162,6 +172,11 @@ pub struct Mosquitto {
 
 impl Mosquitto {
     pub fn start() -> Self {
+        std::iter::repeat_with(Self::try_start).take(20).flatten().next().expect("mosquitto did not start")
+    }
+
+    /// `None` when another program took the port first.
+    fn try_start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let config = folder.path().join("mosquitto.conf");
@@ -172,10 +187,14 @@ impl Mosquitto {
         std::fs::write(&config, text).expect("mosquitto.conf");
         let path = if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
         let child = Command::new(path).arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.expect("mosquitto: `make test` installs it");
-        let up = wait_for(Duration::from_secs(10), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let mut broker = Self { child: child.expect("mosquitto: `make test` installs it"), port, folder };
+        let mut ended = false;
+        let up = wait_for(Duration::from_secs(60), || {
+            ended = broker.child.try_wait().expect("its state").is_some();
+            ended || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
         assert!(up, "mosquitto did not start");
-        Self { child, port, folder }
+        (!ended).then_some(broker)
     }
 }
 
@@ -184,11 +203,6 @@ impl Drop for Mosquitto {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }
 
 /// The first line that a child prints, and the child's further output discarded in the background.

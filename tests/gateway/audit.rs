@@ -20,7 +20,7 @@ fn what_is_gone_is_named(crm: Host) {
     }
     let codes = park.media("qr");
     for code in &codes[..3] {
-        assert!(park.code(code, Duration::from_secs(5)), "the scanner got no ACK");
+        assert!(park.code(code, LONG), "the scanner got no ACK");
     }
     park.wait_drained(5, LONG);
 
@@ -57,7 +57,7 @@ fn a_destination_that_is_away_is_asked_another_time_and_the_sums_are_shown() {
     park.set_up_crm();
     park.open();
     let code = park.media("qr").remove(0);
-    assert!(park.code(&code, Duration::from_secs(5)), "the scanner got no ACK");
+    assert!(park.code(&code, LONG), "the scanner got no ACK");
     park.wait_drained(1, LONG);
     park.fault(Rule::new(Host::Amocrm, Mode::Down { how: Down::Refuse }));
     let text = park.venue.output(&["verify", "--remote"], 75);

@@ -2,8 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
+use limegate::clock::{SharedClock, SystemClock};
+use limegate::config::{CrmKind, Environment};
+use limegate::crm::setup::{Dialogue, Manner, Mode, drive_in};
+use limegate::crm::{self, texts::Texts};
 use sandbox::Host;
 use sandbox::server::{self, Options, Running};
 use serde_json::Value;
@@ -106,9 +111,22 @@ impl Park {
         self.sandbox().with_site(|site, _, _| site.state(host))
     }
 
-    /// Fields and stages, as an integrator makes them.
+    /// Fields and stages, as `limegate crm setup` makes them, without its patience with a real CRM.
     pub fn set_up_crm(&self) {
-        self.venue.output(&["crm", "setup"], 0);
+        let (config, _) = limegate::config::load(&self.venue.config_file(), &Environment::of_process()).expect("a config that checks");
+        let texts = Texts::new(config.crm.language, config.site.timezone.clone());
+        let mut dialogue: Box<dyn Dialogue> = match &config.crm.kind {
+            CrmKind::AmoCrm(amo) => Box::new(crm::amocrm::setup::errand(amo.clone(), texts, Mode::Apply)),
+            CrmKind::Bitrix24(bitrix) => Box::new(crm::bitrix24::setup::errand(bitrix.passes.clone(), texts, "webhook".to_owned(), Mode::Apply)),
+        };
+        let clock: SharedClock = Arc::new(SystemClock::new());
+        let endpoint = limegate::gateway::crm_endpoint(&config, &clock).expect("the CRM's address");
+        let limit = |value: Value| self.sandbox().with_site(|site, _, _| assert!(site.amocrm.switch("limit_per_second", &value)));
+        limit(Value::Null);
+        let manner = Manner { gap: Duration::ZERO, reads_only: false };
+        let plan = self.runtime.block_on(drive_in(&endpoint, dialogue.as_mut(), manner)).expect("a CRM that is set up");
+        limit(Value::from(7));
+        assert!(plan.is_complete());
     }
 
     /// Starts the gateway and waits until all gates are open.
@@ -118,7 +136,7 @@ impl Park {
     }
 
     pub fn wait_open(&self) {
-        self.venue.wait_status("all gates are open", Duration::from_secs(20), |status| {
+        self.venue.wait_status("all gates are open", Duration::from_secs(60), |status| {
             status["gates"].as_object().is_some_and(|gates| gates.len() == 3 && gates.values().all(|gate| gate["link"] == "up"))
         });
     }

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::park::Park;
 
+const LONG: Duration = Duration::from_secs(90);
+
 #[test]
 fn people_and_secrets_stay_in() {
     for crm in [Host::Amocrm, Host::Bitrix24] {
@@ -29,11 +31,11 @@ fn people_and_secrets_stay_in() {
         for card in &cards {
             park.card(card);
         }
-        assert!(park.code(&codes[0], Duration::from_secs(5)));
+        assert!(park.code(&codes[0], LONG));
         park.publish("canary-1", "card_uid", &cards[0]);
         // A code that nobody knows, a line that is no frame, a message that is no pass.
-        assert!(park.code("CANARY-CODE-4711", Duration::from_secs(5)));
-        park.wait_drained(8, Duration::from_secs(90));
+        assert!(park.code("CANARY-CODE-4711", LONG));
+        park.wait_drained(8, LONG);
 
         let mut shown = park.venue.log();
         for verb in [

@@ -96,7 +96,8 @@ pub fn config(port: u16) -> MqttConfig {
         user: None,
         password: None,
         ca: None,
-        keep_alive: Duration::from_secs(5),
+        // Longer than a busy machine makes anybody wait: the connections are counted.
+        keep_alive: Duration::from_secs(60),
         client_id: "limegate-vysota-north".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! The MQTT parts against Debian's mosquitto, and against the broker inside the demo.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod demo;
 mod devices;
@@ -8,6 +8,8 @@ mod gateway;
 mod mosquitto;
 mod neighbours;
 mod outages;
+#[path = "../common/ports.rs"]
+mod ports;
 mod presence;
 mod tls;
 mod validators;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::ports::free_port;
 use crate::until;
 
 pub struct Mosquitto {
@@ -27,26 +28,41 @@ impl Mosquitto {
     }
 
     pub async fn within(folder: TempDir, lines: &str) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
         let lines = lines.replace("{folder}", folder.path().to_str().expect("a readable path"));
-        let config = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\nmax_queued_messages 0\n{lines}\n",
-            folder.path().display()
-        );
-        std::fs::write(folder.path().join("mosquitto.conf"), config).expect("its config");
-        let mut broker = Self { port, folder, child: None };
-        broker.go().await;
-        broker
+        let mut broker = Self { port: 0, folder, child: None };
+        for _ in 0..20 {
+            broker.port = free_port();
+            let config = format!(
+                "listener {} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\nmax_queued_messages 0\n{lines}\n",
+                broker.port,
+                broker.folder.path().display()
+            );
+            std::fs::write(broker.folder.path().join("mosquitto.conf"), config).expect("its config");
+            if broker.try_go().await {
+                return broker;
+            }
+        }
+        panic!("mosquitto does not start")
     }
 
     /// Starts it again and waits until it accepts connections.
     pub async fn go(&mut self) {
+        assert!(self.try_go().await, "mosquitto ended instead of listening on {}", self.port);
+    }
+
+    /// False when it ended instead: another program has the port.
+    async fn try_go(&mut self) -> bool {
         let path = if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
         let config: PathBuf = self.folder.path().join("mosquitto.conf");
         let child = Command::new(path).arg("-c").arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.child = Some(child.expect("mosquitto: `make test` installs it"));
-        let port = self.port;
-        until("mosquitto accepts connections", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+        let child = self.child.insert(child.expect("mosquitto: `make test` installs it"));
+        let (port, mut ended) = (self.port, false);
+        until("mosquitto accepts connections", || {
+            ended = child.try_wait().expect("its state").is_some();
+            ended || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        })
+        .await;
+        !ended
     }
 
     /// SIGTERM: it writes its sessions and messages to disk.
@@ -106,7 +122,7 @@ impl Mosquitto {
         let (port, count, filter) = (self.port.to_string(), count.to_string(), filter.to_owned());
         let read = tokio::task::spawn_blocking(move || {
             Command::new("mosquitto_sub")
-                .args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", &filter, "-v", "-C", &count, "-W", "10"])
+                .args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", &filter, "-v", "-C", &count, "-W", "60"])
                 .output()
                 .expect("mosquitto_sub: `make test` installs it")
         });
@@ -126,4 +142,4 @@ impl Drop for Mosquitto {
 }
 
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);

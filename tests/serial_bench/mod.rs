@@ -16,19 +16,25 @@ use sandbox::turnstile::{Family, Simulator};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// How long anything may take before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A simulated reader on a pty of its own.
 pub fn reader(profile: &str) -> Simulator {
-    Simulator::pty(Family::of_profile(profile).unwrap()).unwrap()
+    let mut reader = Simulator::pty(Family::of_profile(profile).unwrap()).unwrap();
+    // Whoever waits for an answer here waits for what the test does next.
+    reader.set_answer_takes(PATIENCE);
+    reader
 }
 
 /// Waits for a condition.
 pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+    let waited = tokio::time::timeout(PATIENCE, async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    assert!(waited.await.is_ok(), "not within 30 s: {what}");
+    assert!(waited.await.is_ok(), "not in time: {what}");
 }
 
 /// What the journal does just now.

@@ -228,14 +228,10 @@ impl Amo {
             if name.is_none() {
                 errors.push(Invalid::missing("name"));
             }
+            let known = |field_type: &str| TYPES.contains(&field_type) || (matches!(kind, Kind::Elements(_)) && CATALOG_TYPES.contains(&field_type));
             match &field_type {
                 None => errors.push(Invalid::missing("type")),
-                Some(field_type)
-                    if !TYPES.contains(&field_type.as_str())
-                        && !(matches!(kind, Kind::Elements(_)) && CATALOG_TYPES.contains(&field_type.as_str())) =>
-                {
-                    errors.push(Invalid::choice("type"))
-                }
+                Some(field_type) if !known(field_type) => errors.push(Invalid::choice("type")),
                 Some(_) => {}
             }
             // What the real one does with a code that is taken is not documented; here it shows.

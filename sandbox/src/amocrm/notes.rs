@@ -55,11 +55,14 @@ impl Amo {
                 let wanted: Option<Vec<String>> =
                     query.pointer("/filter/note_type").map(|types| wire::members(types).into_iter().filter_map(wire::text).collect());
                 let ids: Option<Vec<String>> = query.pointer("/filter/id").map(|ids| wire::members(ids).into_iter().filter_map(wire::text).collect());
+                let owners: Option<Vec<String>> =
+                    query.pointer("/filter/entity_id").map(|ids| wire::members(ids).into_iter().filter_map(wire::text).collect());
                 let updated = query.pointer("/filter/updated_at").map(super::filter::Range::of);
                 let own = self.notes.iter().filter(|note| note.kind == kind && entity.is_none_or(|entity| note.entity == entity));
                 let shown = own
                     .filter(|note| wanted.as_ref().is_none_or(|types| types.contains(&note.note_type)))
                     .filter(|note| ids.as_ref().is_none_or(|ids| ids.contains(&note.id.to_string())))
+                    .filter(|note| owners.as_ref().is_none_or(|owners| owners.contains(&note.entity.to_string())))
                     .filter(|note| updated.as_ref().is_none_or(|range| range.holds(note.updated_at)))
                     .map(|note| self.shown_note(note))
                     .collect();

@@ -21,7 +21,7 @@ struct Sofar {
 }
 
 impl Bitrix {
-    pub(super) fn batch(&mut self, call: Call, parameters: &Parameters) -> Answer {
+    pub(super) fn batch(&mut self, call: Call<'_>, parameters: &Parameters) -> Answer {
         if self.limits.charge_batch {
             self.limits.charge(call.now_ms, "batch")?;
         }
@@ -59,7 +59,7 @@ impl Bitrix {
         Ok(Done::of(json!({"result": result, "result_error": error, "result_total": total, "result_next": next, "result_time": time})))
     }
 
-    fn command(&mut self, call: Call, command: &str, sofar: &Sofar) -> Result<(String, Done), Fault> {
+    fn command(&mut self, call: Call<'_>, command: &str, sofar: &Sofar) -> Result<(String, Done), Fault> {
         // As PHP's parse_url has it: what follows a `#` is lost.
         let command = command.split('#').next().unwrap_or_default();
         let (method, query) = command.split_once('?').unwrap_or((command, ""));

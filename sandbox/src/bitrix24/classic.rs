@@ -10,7 +10,7 @@ use super::{Answer, Bitrix, Call, Done, PAGE, Parameters, start_of};
 use crate::wire;
 
 impl Bitrix {
-    pub(super) fn classic(&mut self, call: Call, entity: Entity, verb: &str, parameters: &Parameters) -> Answer {
+    pub(super) fn classic(&mut self, call: Call<'_>, entity: Entity, verb: &str, parameters: &Parameters) -> Answer {
         // Top-level keys are taken in either case.
         let given = |key: &str| parameters.get(key).or_else(|| parameters.get(key.to_ascii_uppercase().as_str()));
         let id = || given("id").and_then(wire::integer).and_then(|id| u64::try_from(id).ok());
@@ -50,7 +50,7 @@ impl Bitrix {
             }
             "delete" => {
                 let id = id().ok_or_else(|| Fault::bad("", "ID is not defined or invalid."))?;
-                self.items.remove(&(entity, id)).map(|_| Done::of(json!(true))).ok_or_else(|| Fault::bad("", "Not found"))
+                self.remove(call, entity, id).map(|()| Done::of(json!(true))).map_err(|_| Fault::bad("", "Not found"))
             }
             "fields" => Ok(Done::of(
                 entity

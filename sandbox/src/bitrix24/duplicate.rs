@@ -13,7 +13,7 @@ const MAX_VALUES: usize = 20;
 const MAX_FOUND: usize = 20;
 
 impl Bitrix {
-    pub(super) fn find_by_comm(&mut self, call: Call, parameters: &Parameters) -> Answer {
+    pub(super) fn find_by_comm(&mut self, call: Call<'_>, parameters: &Parameters) -> Answer {
         let kind = parameters.get("type").and_then(Value::as_str).unwrap_or_default();
         if !matches!(kind, "PHONE" | "EMAIL") {
             return Err(Fault::bad("", "Communication type is not defined."));

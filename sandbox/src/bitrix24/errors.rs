@@ -48,6 +48,14 @@ impl Fault {
         Self::new(StatusCode::FORBIDDEN, "WRONG_AUTH_TYPE", "Current authorization type is denied for this method")
     }
 
+    pub(super) fn wrong_license(feature: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "WRONG_LICENSE", &format!("Current license does not allow {feature}"))
+    }
+
+    pub(super) fn insufficient_scope() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "The request requires higher privileges than provided by the access token")
+    }
+
     pub(super) fn not_on_this_plan() -> Self {
         Self::new(StatusCode::FORBIDDEN, "ACCESS_DENIED", "REST API is available only on commercial plans")
     }

@@ -99,9 +99,40 @@ impl Bitrix {
         }
         let fields = needed(parameters, "fields")?;
         let Some(name) = fields.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else { return Err(Fault::value("name")) };
+        if self.funnels.len() >= self.plan.funnels {
+            return Err(Fault::bad("ACCESS_DENIED", "The plan has no more funnels"));
+        }
         let id = self.funnels.iter().map(|funnel| funnel.id).max().unwrap_or(0) + 2;
         self.add_funnel(id, name, fields.get("sort").and_then(wire::integer).unwrap_or(500));
         Ok(Done::of(json!({"category": self.funnels.last().map(Funnel::shown)})))
+    }
+
+    pub(super) fn category_update(&mut self, parameters: &Parameters) -> Answer {
+        if !self.admin {
+            return Err(Fault::access_denied());
+        }
+        let id = needed_id(parameters, "id")?;
+        let name = needed(parameters, "fields")?.get("name").and_then(Value::as_str).map(str::to_owned);
+        let funnel = self.funnels.iter_mut().find(|funnel| funnel.id == id).ok_or_else(Fault::not_found)?;
+        funnel.name = name.unwrap_or(std::mem::take(&mut funnel.name));
+        Ok(Done::of(json!({"category": funnel.shown()})))
+    }
+
+    /// The common funnel stays, and so does one with deals in it.
+    pub(super) fn category_delete(&mut self, parameters: &Parameters) -> Answer {
+        if !self.admin {
+            return Err(Fault::access_denied());
+        }
+        let id = needed_id(parameters, "id")?;
+        if !self.funnels.iter().any(|funnel| funnel.id == id) {
+            return Err(Fault::not_found());
+        }
+        if id == 0 || self.items.values().any(|item| item.number("categoryId") == i64::try_from(id).ok()) {
+            return Err(Fault::bad("ACCESS_DENIED", "The funnel is in use"));
+        }
+        self.funnels.retain(|funnel| funnel.id != id);
+        self.stages.retain(|stage| stage.funnel != id);
+        Ok(Done::of(json!([])))
     }
 
     /// Rows of texts.
@@ -138,6 +169,30 @@ impl Bitrix {
         };
         let sort = fields.get("SORT").and_then(wire::integer).unwrap_or(500);
         Ok(Done::of(json!(self.add_stage(funnel, &code, &name, sort, semantics, false))))
+    }
+
+    pub(super) fn status_update(&mut self, parameters: &Parameters) -> Answer {
+        if !self.admin {
+            return Err(Fault::access_denied());
+        }
+        let id = needed_id(parameters, "id")?;
+        let name = needed(parameters, "fields")?.get("NAME").and_then(wire::text);
+        let stage = self.stages.iter_mut().find(|stage| stage.id == id).ok_or_else(|| Fault::bad("", "Status is not found"))?;
+        stage.name = name.unwrap_or(std::mem::take(&mut stage.name));
+        Ok(Done::of(json!(true)))
+    }
+
+    pub(super) fn status_delete(&mut self, parameters: &Parameters) -> Answer {
+        if !self.admin {
+            return Err(Fault::access_denied());
+        }
+        let id = needed_id(parameters, "id")?;
+        let stage = self.stages.iter().find(|stage| stage.id == id).ok_or_else(|| Fault::bad("", "Status is not found"))?;
+        if stage.system {
+            return Err(Fault::bad("ERROR_SYSTEM", "Системный элемент нельзя удалить"));
+        }
+        self.stages.retain(|stage| stage.id != id);
+        Ok(Done::of(json!(true)))
     }
 
     pub(super) fn funnels_state(&self) -> Value {

@@ -26,7 +26,7 @@ pub(super) enum Step {
 }
 
 impl Bitrix {
-    pub(super) fn note_stage(&mut self, call: Call, deal: &Item, step: Step) {
+    pub(super) fn note_stage(&mut self, call: Call<'_>, deal: &Item, step: Step) {
         let semantics = deal.text("stageSemanticId").unwrap_or("P").to_owned();
         let kind = match step {
             Step::Created => 1,

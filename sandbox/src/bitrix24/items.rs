@@ -31,7 +31,7 @@ impl Item {
 }
 
 impl Bitrix {
-    pub(super) fn item_add(&mut self, call: Call, parameters: &Parameters) -> Answer {
+    pub(super) fn item_add(&mut self, call: Call<'_>, parameters: &Parameters) -> Answer {
         let entity = entity_of(parameters)?;
         let fields = fields_of(parameters)?;
         let id = self.create(call, entity, fields)?;
@@ -42,7 +42,7 @@ impl Bitrix {
         self.read(entity_of(parameters)?, needed_id(parameters, "id")?)
     }
 
-    pub(super) fn item_update(&mut self, call: Call, parameters: &Parameters) -> Answer {
+    pub(super) fn item_update(&mut self, call: Call<'_>, parameters: &Parameters) -> Answer {
         let entity = entity_of(parameters)?;
         let id = needed_id(parameters, "id")?;
         let fields = fields_of(parameters)?;
@@ -50,14 +50,35 @@ impl Bitrix {
         self.read(entity, id)
     }
 
-    pub(super) fn item_delete(&mut self, parameters: &Parameters) -> Answer {
+    pub(super) fn item_delete(&mut self, call: Call<'_>, parameters: &Parameters) -> Answer {
         let entity = entity_of(parameters)?;
         let id = needed_id(parameters, "id")?;
-        self.items.remove(&(entity, id)).map(|_| Done::of(json!([]))).ok_or_else(Fault::not_found)
+        self.remove(call, entity, id)?;
+        Ok(Done::of(json!([])))
+    }
+
+    /// Takes an item away, with its rows; deals stand without a contact that goes. Shared with the older methods and with people.
+    pub(super) fn remove(&mut self, call: Call<'_>, entity: Entity, id: u64) -> Result<(), Fault> {
+        self.items.remove(&(entity, id)).ok_or_else(Fault::not_found)?;
+        match entity {
+            Entity::Deal => {
+                self.rows.remove(&id);
+            }
+            Entity::Contact => {
+                for ((_, _), deal) in self.items.iter_mut().filter(|((of, _), _)| *of == Entity::Deal) {
+                    let Some(Value::Array(ids)) = deal.values.get_mut("contactIds") else { continue };
+                    ids.retain(|known| *known != json!(id));
+                    let first = ids.first().cloned().unwrap_or(Value::Null);
+                    deal.values.insert("contactId".to_owned(), first);
+                }
+            }
+        }
+        self.item_happened(call, entity, "DELETE", id);
+        Ok(())
     }
 
     /// Stores a new item; shared with the older methods.
-    pub(super) fn create(&mut self, call: Call, entity: Entity, fields: &Map<String, Value>) -> Result<u64, Fault> {
+    pub(super) fn create(&mut self, call: Call<'_>, entity: Entity, fields: &Map<String, Value>) -> Result<u64, Fault> {
         let id = self.next_id();
         let now = json!(portal_time(call.wall_ms));
         let mut item = Item { id, values: Map::new(), multi: Vec::new(), born_ms: call.now_ms };
@@ -100,13 +121,22 @@ impl Bitrix {
             self.note_stage(call, &item, Step::Created);
         }
         self.items.insert((entity, id), item);
+        self.item_happened(call, entity, "ADD", id);
+        self.set_off(call, entity, id);
         Ok(id)
+    }
+
+    /// Robots stand on stages: a deal that comes to one sets them off, unless it was imported.
+    fn set_off(&mut self, call: Call<'_>, entity: Entity, id: u64) {
+        if call.robots && entity == Entity::Deal {
+            *self.robots.entry(id).or_default() += 1;
+        }
     }
 
     /// Changes an item; where nothing changes nothing is saved. `multi` says how the family of methods changes phones and the like.
     pub(super) fn change(
         &mut self,
-        call: Call,
+        call: Call<'_>,
         entity: Entity,
         id: u64,
         fields: &Map<String, Value>,
@@ -123,13 +153,19 @@ impl Bitrix {
             return Ok(());
         }
         let now = json!(portal_time(call.wall_ms));
+        let moved_funnel = entity == Entity::Deal && item.number("categoryId") != before.number("categoryId");
         if entity == Entity::Deal && (item.text("stageId") != before.text("stageId") || item.number("categoryId") != before.number("categoryId")) {
             item.values.insert("movedTime".to_owned(), now.clone());
             let step = if item.number("categoryId") == before.number("categoryId") { Step::Moved } else { Step::Funnel };
             self.note_stage(call, &item, step);
+            self.set_off(call, entity, id);
         }
         item.values.insert("updatedTime".to_owned(), now);
         self.items.insert((entity, id), item);
+        self.item_happened(call, entity, "UPDATE", id);
+        if moved_funnel {
+            self.item_happened(call, entity, "MOVETOCATEGORY", id);
+        }
         Ok(())
     }
 
@@ -181,12 +217,15 @@ impl Bitrix {
         if contacts.iter().any(|id| u64::try_from(*id).ok().is_none_or(|id| !self.items.contains_key(&(Entity::Contact, id)))) {
             return Err(Fault::value("contactId"));
         }
+        if self.rows.get(&item.id).is_some_and(|rows| !rows.is_empty()) && item.text("isManualOpportunity") != Some("Y") {
+            item.values.insert("opportunity".to_owned(), json!(self.sum_of_rows(item.id)));
+        }
         item.values.insert("contactId".to_owned(), contacts.first().map_or(Value::Null, |id| json!(id)));
         item.values.insert("contactIds".to_owned(), json!(contacts));
         Ok(())
     }
 
-    fn read(&self, entity: Entity, id: u64) -> Answer {
+    pub(super) fn read(&self, entity: Entity, id: u64) -> Answer {
         let item = self.items.get(&(entity, id)).ok_or_else(Fault::not_found)?;
         Ok(Done::of(json!({"item": self.shown(entity, item)})))
     }
@@ -208,7 +247,7 @@ impl Bitrix {
         Value::Object(values)
     }
 
-    pub(super) fn item_list(&mut self, call: Call, parameters: &Parameters) -> Answer {
+    pub(super) fn item_list(&mut self, call: Call<'_>, parameters: &Parameters) -> Answer {
         let entity = entity_of(parameters)?;
         let filter = self.filter(entity, parameters.get("filter").unwrap_or(&Value::Null), true)?;
         let order = self.order(entity, parameters.get("order").unwrap_or(&Value::Null), true)?;
@@ -294,11 +333,11 @@ impl Bitrix {
     }
 }
 
-fn entity_of(parameters: &Parameters) -> Result<Entity, Fault> {
+pub(super) fn entity_of(parameters: &Parameters) -> Result<Entity, Fault> {
     let value = needed(parameters, "entityTypeId")?;
     wire::integer(value).and_then(Entity::of_type).ok_or_else(|| Fault::new(StatusCode::BAD_REQUEST, "NOT_FOUND", "Смарт-процесс не найден"))
 }
 
-fn fields_of(parameters: &Parameters) -> Result<&Map<String, Value>, Fault> {
+pub(super) fn fields_of(parameters: &Parameters) -> Result<&Map<String, Value>, Fault> {
     needed(parameters, "fields")?.as_object().ok_or_else(|| Fault::argument("fields"))
 }

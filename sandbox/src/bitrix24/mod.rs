@@ -1,20 +1,26 @@
-//! Bitrix24's REST (`/rest/`), as far as passes need it: items of contacts and deals, their user fields, funnels and stages, timeline, batch.
+//! Bitrix24's REST (`/rest/`): items of contacts and deals, their user fields and product rows, funnels and stages, catalog, timeline, offline events,
+//! batch.
 //!
 //! Invariants: an answer is judged by its `error` key, not by its status; empty maps are `[]`, as PHP has them; the two limits (calls a second, running
 //! time per method) are counted on the caller's monotonic clock. Nothing here keeps an origin unique: two writers can double.
 
 mod auth;
 mod batch;
+mod catalog;
 mod classic;
 mod duplicate;
 pub(crate) mod errors;
 mod filter;
 mod funnels;
 mod history;
+mod import;
 mod items;
 mod limits;
 mod multifield;
+mod person;
 mod portal;
+mod queue;
+mod rows;
 mod schema;
 mod state;
 mod timeline;
@@ -50,6 +56,15 @@ pub struct Bitrix {
     stages: Vec<funnels::Stage>,
     history: Vec<history::Move>,
     messages: Vec<timeline::Message>,
+    /// By deal.
+    rows: BTreeMap<u64, Vec<rows::ProductRow>>,
+    catalog: catalog::Catalog,
+    queue: queue::Queue,
+    plan: Plan,
+    /// Whether filters understand ISO 8601 with an offset; some portals do not.
+    iso_filters: bool,
+    /// How often each deal set off robots.
+    robots: BTreeMap<u64, u64>,
     moved_to: Option<String>,
     commercial: bool,
     admin: bool,
@@ -58,11 +73,39 @@ pub struct Bitrix {
 
 /// The clocks of one request, and who asks.
 #[derive(Clone, Copy, Debug)]
-struct Call {
+struct Call<'a> {
     now_ms: u64,
     wall_ms: i64,
-    /// By webhook, not by app.
-    webhook: bool,
+    who: Who,
+    /// `auth_connector`: which of an app's connections it is.
+    connector: Option<&'a str>,
+    /// Whether what is done sets off robots.
+    robots: bool,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    App,
+    Webhook,
+    /// In the interface.
+    Person,
+}
+
+/// What the portal's plan has.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    offline_extended: bool,
+    auth_connector: bool,
+    catalog: bool,
+    /// So many funnels of deals, the common one included.
+    funnels: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { offline_extended: true, auth_connector: true, catalog: true, funnels: 100 }
+    }
 }
 
 /// What a method answers.
@@ -105,6 +148,12 @@ impl Bitrix {
             stages: Vec::new(),
             history: Vec::new(),
             messages: Vec::new(),
+            rows: BTreeMap::new(),
+            catalog: catalog::Catalog::default(),
+            queue: queue::Queue::default(),
+            plan: Plan::default(),
+            iso_filters: true,
+            robots: BTreeMap::new(),
             moved_to: None,
             commercial: true,
             admin: true,
@@ -136,7 +185,8 @@ impl Bitrix {
     /// `limit` (bool): calls a second are counted; `method_ms` (number): how long each method takes, for the running-time budget; `budget_ms` (number): that budget
     /// per method within ten minutes; `charge_batch` (bool): the budget is charged to `batch`; `moved_to` (text or null): the portal's new address, answered with
     /// 302; `commercial` (bool): the plan has REST; `admin` (bool): the user may create fields and funnels; `webhook` (bool): the webhook lives; `expire_tokens`
-    /// (true): all access tokens end now.
+    /// (true): all access tokens end now. What the plan has: `offline_extended`, `auth_connector`, `catalog` (bool), `funnels` (number). `iso_filters` (bool):
+    /// filters understand times with an offset.
     pub fn switch(&mut self, name: &str, value: &Value) -> bool {
         match (name, value) {
             ("limit", Value::Bool(on)) => self.limits.counting = *on,
@@ -149,17 +199,14 @@ impl Bitrix {
             ("admin", Value::Bool(on)) => self.admin = *on,
             ("webhook", Value::Bool(on)) => self.auth.webhook_lives = *on,
             ("expire_tokens", Value::Bool(true)) => self.auth.expire(),
+            ("offline_extended", Value::Bool(on)) => self.plan.offline_extended = *on,
+            ("auth_connector", Value::Bool(on)) => self.plan.auth_connector = *on,
+            ("catalog", Value::Bool(on)) => self.plan.catalog = *on,
+            ("funnels", Value::Number(count)) => self.plan.funnels = count.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(1),
+            ("iso_filters", Value::Bool(on)) => self.iso_filters = *on,
             _ => return false,
         }
         true
-    }
-
-    /// What a manager does in the interface.
-    ///
-    /// # Errors
-    /// x
-    pub fn act(&mut self, action: &str, _now_ms: u64, _wall_ms: i64, _body: &Value) -> Result<Value, String> {
-        Err(action.to_owned())
     }
 
     /// Answers one request.
@@ -195,7 +242,8 @@ impl Bitrix {
         if let Err(fault) = allowed {
             return fault.response();
         }
-        let call = Call { now_ms, wall_ms, webhook: webhook.is_some() };
+        let who = if webhook.is_some() { Who::Webhook } else { Who::App };
+        let call = Call { now_ms, wall_ms, who, connector: None, robots: true };
         let method = method.strip_suffix(".json").unwrap_or(method).to_ascii_lowercase();
         self.answer(call, &method, &parameters)
     }
@@ -204,7 +252,7 @@ impl Bitrix {
         self.index_lag_ms = ms;
     }
 
-    fn answer(&mut self, call: Call, method: &str, parameters: &Parameters) -> Response<Bytes> {
+    fn answer(&mut self, call: Call<'_>, method: &str, parameters: &Parameters) -> Response<Bytes> {
         let done = match method {
             "batch" => self.batch(call, parameters),
             _ => self.limits.charge(call.now_ms, method).and_then(|()| self.run(call, method, parameters)),
@@ -222,20 +270,27 @@ impl Bitrix {
     }
 
     /// One method, outside or inside a batch.
-    fn run(&mut self, call: Call, method: &str, parameters: &Parameters) -> Answer {
+    fn run(&mut self, call: Call<'_>, method: &str, parameters: &Parameters) -> Answer {
+        let call = Call { connector: parameters.get("auth_connector").and_then(Value::as_str), ..call };
         match method {
             "crm.item.add" => self.item_add(call, parameters),
             "crm.item.get" => self.item_get(parameters),
             "crm.item.list" => self.item_list(call, parameters),
             "crm.item.update" => self.item_update(call, parameters),
-            "crm.item.delete" => self.item_delete(parameters),
+            "crm.item.delete" => self.item_delete(call, parameters),
+            "crm.item.import" => self.item_import(call, parameters),
+            "crm.item.batchimport" => self.item_batch_import(call, parameters),
             "crm.item.fields" => self.item_fields(parameters),
             "crm.duplicate.findbycomm" => self.find_by_comm(call, parameters),
             "crm.category.list" => self.category_list(parameters),
             "crm.category.get" => self.category_get(parameters),
             "crm.category.add" => self.category_add(parameters),
+            "crm.category.update" => self.category_update(parameters),
+            "crm.category.delete" => self.category_delete(parameters),
             "crm.status.list" => self.status_list(parameters),
             "crm.status.add" => self.status_add(parameters),
+            "crm.status.update" => self.status_update(parameters),
+            "crm.status.delete" => self.status_delete(parameters),
             "crm.stagehistory.list" => self.stage_history(parameters),
             "crm.timeline.logmessage.add" => self.log_message_add(call, parameters),
             "crm.timeline.logmessage.get" => self.log_message_get(parameters),
@@ -245,13 +300,18 @@ impl Bitrix {
             "crm.timeline.comment.get" => self.comment_get(parameters),
             "crm.timeline.comment.list" => self.comment_list(parameters),
             "profile" => Ok(self.profile()),
-            "scope" => Ok(Done::of(json!(["crm", "user_basic"]))),
+            "scope" => Ok(Done::of(json!(["crm", "catalog", "user_basic"]))),
             "server.time" => Ok(Done::of(json!(portal_time(call.wall_ms)))),
             "method.get" => self.method_get(parameters),
             "methods" => Ok(Done::of(json!(portal::METHODS.as_slice()))),
-            "app.info" if !call.webhook => Ok(self.auth.app_info()),
-            _ if method.starts_with("event.") && call.webhook => Err(Fault::wrong_auth_type()),
+            "app.info" if call.who == Who::App => Ok(self.auth.app_info()),
+            "feature.get" if call.who == Who::App => self.feature_get(parameters),
+            _ if method.starts_with("event.") && call.who == Who::Webhook => Err(Fault::wrong_auth_type()),
+            _ if method.starts_with("event.") => self.event_method(method, parameters),
+            _ if method.starts_with("catalog.") => self.catalog_method(call, method, parameters),
             _ => match method.split('.').collect::<Vec<_>>().as_slice() {
+                ["crm", "item", "productrow", verb] => self.product_row(call, verb, parameters),
+                ["crm", "deal", "productrows", verb] => self.classic_rows(call, verb, parameters),
                 ["crm", entity @ ("contact" | "deal"), "userfield", verb] => self.user_field(schema::Entity::classic(entity), verb, parameters),
                 ["crm", entity @ ("contact" | "deal"), verb] => self.classic(call, schema::Entity::classic(entity), verb, parameters),
                 _ => Err(Fault::method_not_found()),
@@ -260,7 +320,7 @@ impl Bitrix {
     }
 
     /// The `time` of an answer.
-    fn time(&self, call: Call, method: &str) -> Value {
+    fn time(&self, call: Call<'_>, method: &str) -> Value {
         let start = call.wall_ms as f64 / 1_000.0;
         let (operating, reset_ms) = self.limits.operating(call.now_ms, method);
         let reset = call.wall_ms.saturating_add(i64::try_from(reset_ms).unwrap_or(0)).div_euclid(1_000);

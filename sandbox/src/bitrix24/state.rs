@@ -18,6 +18,10 @@ impl Bitrix {
             "oauth": self.auth.state(),
             "funnels": self.funnels_state(),
             "timeline": self.timeline_state(),
+            "catalog": self.catalog_state(),
+            "events": self.queue_state(),
+            "robots": self.robots,
+            "product_rows": self.rows.keys().map(|deal| (deal.to_string(), self.shown_rows(*deal))).collect::<Map<_, _>>(),
             "timeline_doubled": self.timeline_doubled(),
         });
         for entity in Entity::ALL {

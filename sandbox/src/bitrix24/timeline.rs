@@ -35,7 +35,7 @@ impl Message {
 }
 
 impl Bitrix {
-    pub(super) fn log_message_add(&mut self, call: Call, parameters: &Parameters) -> Answer {
+    pub(super) fn log_message_add(&mut self, call: Call<'_>, parameters: &Parameters) -> Answer {
         let fields = needed(parameters, "fields")?.as_object().ok_or_else(|| Fault::argument("fields"))?;
         let (entity, owner) = self.owner(fields)?;
         let text = |key: &str| fields.get(key).and_then(wire::text).filter(|text| !text.is_empty()).ok_or_else(|| Fault::missing(key));
@@ -81,7 +81,7 @@ impl Bitrix {
     }
 
     /// Only the lower-case `fields` is understood.
-    pub(super) fn comment_add(&mut self, call: Call, parameters: &Parameters) -> Answer {
+    pub(super) fn comment_add(&mut self, call: Call<'_>, parameters: &Parameters) -> Answer {
         let fields = needed(parameters, "fields")?.as_object().ok_or_else(|| Fault::argument("fields"))?;
         let entity = match fields.get("ENTITY_TYPE").and_then(wire::text).unwrap_or_default().to_lowercase().as_str() {
             "deal" => Entity::Deal,

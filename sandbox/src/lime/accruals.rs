@@ -21,7 +21,7 @@ impl Lime {
         let (id, client_id) = (text("accrual_id"), text("client_id"));
         let rejected =
             |code: &str, message: &str| json!({"accrual_id": id, "status": "rejected", "code": code, "transaction_id": null, "message": message});
-        let amount = item.get("amount").and_then(Value::as_i64).filter(|amount| *amount > 0);
+        let amount = item.get("amount").and_then(super::money).filter(|amount| *amount > 0);
         let (Ok(_), Some(amount)) = (uuid::Uuid::parse_str(id), amount) else { return rejected("malformed", "accrual_id or amount") };
         if !REASONS.contains(&text("reason")) {
             return rejected("malformed", "reason");

@@ -173,8 +173,10 @@ impl Lime {
         for line in given.get("lines").and_then(Value::as_array).into_iter().flatten() {
             let id = line.get("good_type_id").and_then(Value::as_str).unwrap_or_default();
             let product = self.products.get(id).ok_or_else(|| format!("there is no product {id}"))?;
-            let quantity = line.get("qty").and_then(Value::as_i64).unwrap_or(1);
-            let amount = line.get("amount").and_then(Value::as_i64).unwrap_or_else(|| product.price.unwrap_or(0).saturating_mul(quantity));
+            let unfit = || format!("{line} is no line of a receipt");
+            let quantity = line.get("qty").map_or(Some(1), super::quantity).ok_or_else(unfit)?;
+            let priced = product.price.unwrap_or(0).saturating_mul(quantity);
+            let amount = line.get("amount").map_or(Some(priced), super::money).ok_or_else(unfit)?;
             lines.push(Line { good_type_id: Some(id.to_owned()), name: product.name.clone(), quantity, amount, right_id: None });
         }
         if lines.is_empty() {
@@ -238,7 +240,7 @@ impl Lime {
         product.name = text("name").unwrap_or(product.name);
         product.kind = text("kind").unwrap_or(product.kind);
         product.parent_id = text("parent_id").or(product.parent_id);
-        product.price = given.get("price").map_or(product.price, Value::as_i64);
+        product.price = given.get("price").map_or(product.price, super::money);
         product.active = given.get("active").and_then(Value::as_bool).unwrap_or(product.active);
         if product.name.is_empty() || !KINDS.contains(&product.kind.as_str()) {
             return Err(format!("a product needs a name, and a kind of {}", KINDS.join(", ")));
@@ -293,5 +295,5 @@ impl Lime {
 }
 
 fn positive(given: &Map<String, Value>) -> Result<i64, String> {
-    given.get("amount").and_then(Value::as_i64).filter(|amount| *amount > 0).ok_or_else(|| "amount must be minor units above 0".to_owned())
+    given.get("amount").and_then(super::money).filter(|amount| *amount > 0).ok_or_else(|| "amount must be minor units above 0".to_owned())
 }

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::wire;
 
+/// Boxed, for it travels in every `Result`.
+pub(super) type Refused = Box<Response<Bytes>>;
+
 pub(crate) fn error(status: StatusCode, code: &str, message: &str, retryable: bool) -> Response<Bytes> {
     wire::json(status, &json!({"error": {"code": code, "message": message, "retryable": retryable, "details": {}}}))
 }

@@ -195,7 +195,7 @@ impl Feeds {
 
 impl Lime {
     /// One page of a feed.
-    pub(super) fn changes(&self, feed: Feed, request: &Request<Bytes>) -> Result<Value, Response<Bytes>> {
+    pub(super) fn changes(&self, feed: Feed, request: &Request<Bytes>) -> Result<Value, errors::Refused> {
         let query = wire::query(request);
         let text = |key: &str| query.get(key).and_then(Value::as_str).unwrap_or_default();
         let limit = query.get("limit").and_then(wire::integer).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(DEFAULT_LIMIT);
@@ -219,7 +219,7 @@ impl Lime {
                 // The walk is over when the cursor is one of the feed.
                 return Ok(json!({"items": items, "next_cursor": self.feeds.encoded(&next), "has_more": more || end < kept.end()}));
             }
-            Cursor::At(next) if next < kept.first || next > kept.end() => return Err(expired()),
+            Cursor::At(next) if next < kept.first || next > kept.end() => return Err(expired().into()),
             Cursor::At(next) => next,
         };
         let repeated = u64::from(self.feeds.repeating && limit > 1 && next > kept.first && next < kept.end());

@@ -24,7 +24,7 @@ impl Lime {
                 self.put_preorder(wall_ms, &reference, request)
             }
             (&Method::POST, ["bonus-accruals:batch"]) => {
-                let given = body(request).map_err(|message| errors::malformed(&message));
+                let given = body(request).map_err(|message| errors::Refused::from(errors::malformed(&message)));
                 given.and_then(|given| {
                     let answer = self.accruals(wall_ms, &given).ok_or_else(|| errors::malformed("items must be a list of 1 to 200"))?;
                     Ok((StatusCode::OK, answer))
@@ -43,7 +43,7 @@ impl Lime {
                 ["clients" | "bonus-accruals:batch" | "categories" | "relation-types"]
                 | ["preorders", "by-ref", _]
                 | ["clients" | "transactions" | "products" | "preorders", "changes"],
-            ) => Err(errors::method_not_allowed()),
+            ) => Err(errors::method_not_allowed().into()),
             _ => return None,
         };
         Some(match answered {
@@ -53,7 +53,7 @@ impl Lime {
                 }
                 wire::json(status, &answer)
             }
-            Err(refused) => refused,
+            Err(refused) => *refused,
         })
     }
 }

@@ -290,6 +290,16 @@ fn body(request: &Request<Bytes>) -> Result<Map<String, Value>, String> {
     }
 }
 
+/// An amount in minor units that any till could take.
+fn money(value: &Value) -> Option<i64> {
+    value.as_i64().filter(|amount| (0..=1_000_000_000_000).contains(amount))
+}
+
+/// How many of a thing one line may have.
+fn quantity(value: &Value) -> Option<i64> {
+    value.as_i64().filter(|quantity| (1..=100_000).contains(quantity))
+}
+
 fn time(wall_ms: i64) -> String {
     wire::rfc3339(wall_ms, OFFSET_MINUTES, true)
 }

@@ -47,17 +47,19 @@ impl Preorder {
 }
 
 impl Lime {
-    pub(super) fn put_preorder(&mut self, wall_ms: i64, reference: &str, request: &Request<Bytes>) -> Result<(StatusCode, Value), Response<Bytes>> {
+    pub(super) fn put_preorder(&mut self, wall_ms: i64, reference: &str, request: &Request<Bytes>) -> Result<(StatusCode, Value), errors::Refused> {
         let given = body(request).map_err(|message| errors::malformed(&message))?;
-        let Some(revision) = given.get("revision").and_then(Value::as_u64) else { return Err(errors::malformed("revision must be a whole number")) };
+        let Some(revision) = given.get("revision").and_then(Value::as_u64) else {
+            return Err(errors::malformed("revision must be a whole number").into());
+        };
         let bound = self.preorders.values().find(|preorder| preorder.reference.as_deref() == Some(reference)).map(|preorder| preorder.id.clone());
         // A preorder that was made in Lime gets its deal's reference this way.
         let named = given.get("preorder_id").and_then(Value::as_str).map(str::to_owned);
         let named = match (&bound, named) {
             (None, Some(id)) => match self.preorders.get(&id) {
                 Some(preorder) if preorder.reference.is_none() => Some(id),
-                Some(_) => return Err(conflict("bound", "this preorder has another reference")),
-                None => return Err(errors::not_found("preorder")),
+                Some(_) => return Err(conflict("bound", "this preorder has another reference").into()),
+                None => return Err(errors::not_found("preorder").into()),
             },
             _ => None,
         };
@@ -65,11 +67,11 @@ impl Lime {
         let (content, mut warnings) = self.content(&given, known.as_ref().map(|preorder| &preorder.content))?;
         if let Some(known) = known.as_ref().filter(|_| bound.is_some()) {
             if revision < known.revision {
-                return Err(conflict("stale", "a later revision was carried out already"));
+                return Err(conflict("stale", "a later revision was carried out already").into());
             }
             if revision == known.revision {
                 if !known.by_lime && known.content != content {
-                    return Err(conflict("revision_conflict", "this revision was carried out with other content"));
+                    return Err(conflict("revision_conflict", "this revision was carried out with other content").into());
                 }
                 return Ok((StatusCode::OK, answer(known, warnings)));
             }
@@ -114,7 +116,7 @@ impl Lime {
     }
 
     /// What is absent stays as it was.
-    fn content(&self, given: &Map<String, Value>, before: Option<&Content>) -> Result<(Content, Vec<Value>), Response<Bytes>> {
+    fn content(&self, given: &Map<String, Value>, before: Option<&Content>) -> Result<(Content, Vec<Value>), errors::Refused> {
         let unfit = |field: &str, why: &str| errors::error(StatusCode::UNPROCESSABLE_ENTITY, "invalid_field", &format!("{field}: {why}"), false);
         let mut content = before.cloned().unwrap_or_else(|| Content { status: "draft".to_owned(), ..Content::default() });
         let mut warnings = Vec::new();
@@ -136,17 +138,17 @@ impl Lime {
         }
         if let Some(id) = given.get("client_id").and_then(Value::as_str) {
             if !self.clients.contains_key(id) {
-                return Err(unfit("client_id", "there is no such client"));
+                return Err(unfit("client_id", "there is no such client").into());
             }
             content.client_id = Some(id.to_owned());
         }
         if content.client_id.is_none() && content.contact.is_null() {
-            return Err(unfit("client_id", "a client or a contact is needed"));
+            return Err(unfit("client_id", "a client or a contact is needed").into());
         }
         if let Some(event) = given.get("event") {
             for end in ["starts_at", "ends_at"] {
                 if event.get(end).and_then(Value::as_str).and_then(crate::wire::parse_rfc3339).is_none() {
-                    return Err(unfit("event", "starts_at and ends_at must be RFC 3339 with an offset"));
+                    return Err(unfit("event", "starts_at and ends_at must be RFC 3339 with an offset").into());
                 }
             }
             content.event = event.clone();
@@ -156,10 +158,10 @@ impl Lime {
             content.lines.clear();
             for line in lines {
                 let product = line.get("good_type_id").and_then(Value::as_str).and_then(|id| self.products.get(id));
-                let Some(product) = product else { return Err(unfit("lines", "a line names no product of Lime's")) };
-                let quantity = line.get("qty").and_then(Value::as_i64).filter(|quantity| *quantity > 0);
-                let Some(quantity) = quantity else { return Err(unfit("lines", "qty must be a whole number above 0")) };
-                let price = line.get("price").and_then(Value::as_i64).or(product.price).unwrap_or(0);
+                let Some(product) = product else { return Err(unfit("lines", "a line names no product of Lime's").into()) };
+                let quantity = line.get("qty").and_then(super::quantity);
+                let Some(quantity) = quantity else { return Err(unfit("lines", "qty must be a whole number above 0").into()) };
+                let price = line.get("price").and_then(super::money).or(product.price).unwrap_or(0);
                 if !product.active {
                     warnings.push(json!({"code": "inactive_product", "message": "this product is no longer sold", "good_type_id": product.id}));
                 }
@@ -177,7 +179,7 @@ impl Lime {
         if given.get("total").and_then(Value::as_i64).is_some_and(|total| total != content.total) {
             warnings.push(json!({"code": "total_differs", "message": "the lines give another total", "total": content.total}));
         }
-        if let Some(prepaid) = given.get("prepaid").and_then(Value::as_i64) {
+        if let Some(prepaid) = given.get("prepaid").and_then(super::money) {
             content.prepaid = prepaid;
         }
         if let Some(status) = given.get("status") {

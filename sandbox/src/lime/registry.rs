@@ -84,13 +84,13 @@ fn unfit(field: &str) -> Response<Bytes> {
 
 impl Lime {
     /// Registers a client that the gateway knows and Lime does not.
-    pub(super) fn post_client(&mut self, wall_ms: i64, request: &Request<Bytes>) -> Result<(StatusCode, Value), Response<Bytes>> {
+    pub(super) fn post_client(&mut self, wall_ms: i64, request: &Request<Bytes>) -> Result<(StatusCode, Value), errors::Refused> {
         let given = body(request).map_err(|message| errors::malformed(&message))?;
         let reference = given.get("external_ref").and_then(Value::as_str).filter(|reference| !reference.is_empty());
-        let Some(reference) = reference.map(str::to_owned) else { return Err(errors::malformed("external_ref is missing or not a text")) };
+        let Some(reference) = reference.map(str::to_owned) else { return Err(errors::malformed("external_ref is missing or not a text").into()) };
         if let Some(id) = self.references.get(&reference) {
             let Some(known) = self.client(id) else {
-                return Err(errors::error(StatusCode::GONE, "client_deleted", "the client of this external_ref was deleted", false));
+                return Err(errors::error(StatusCode::GONE, "client_deleted", "the client of this external_ref was deleted", false).into());
             };
             return Ok((StatusCode::OK, known));
         }
@@ -98,7 +98,7 @@ impl Lime {
         let mut client = Client { created_via: "site".to_owned(), version: 0, ..super::seed::blank(&id) };
         fill(&mut client, &given).map_err(|field| unfit(&field))?;
         if client.person.first_name.is_empty() && client.phones.is_empty() && client.emails.is_empty() {
-            return Err(unfit("first_name"));
+            return Err(unfit("first_name").into());
         }
         self.references.insert(reference.clone(), id.clone());
         self.admit(client, wall_ms, &Origin::given(&with_reference(&given, &reference)));
@@ -106,20 +106,20 @@ impl Lime {
     }
 
     /// Changes a client whose version the caller knows.
-    pub(super) fn patch_client(&mut self, wall_ms: i64, id: &str, request: &Request<Bytes>) -> Result<(StatusCode, Value), Response<Bytes>> {
+    pub(super) fn patch_client(&mut self, wall_ms: i64, id: &str, request: &Request<Bytes>) -> Result<(StatusCode, Value), errors::Refused> {
         let given = body(request).map_err(|message| errors::malformed(&message))?;
-        let Some(mut client) = self.clients.get(id).cloned() else { return Err(errors::not_found("client")) };
+        let Some(mut client) = self.clients.get(id).cloned() else { return Err(errors::not_found("client").into()) };
         let expected = request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok()).map(|value| value.trim().trim_matches('"').to_owned());
         let Some(expected) = expected else {
-            return Err(errors::error(StatusCode::PRECONDITION_REQUIRED, "version_required", "If-Match: <version> is missing", false));
+            return Err(errors::error(StatusCode::PRECONDITION_REQUIRED, "version_required", "If-Match: <version> is missing", false).into());
         };
         if expected != client.version.to_string() {
             let body = json!({"error": {"code": "version_conflict", "message": "the client has changed meanwhile", "retryable": false,
                 "details": {"current": self.client(id)}}});
-            return Err(wire::json(StatusCode::PRECONDITION_FAILED, &body));
+            return Err(wire::json(StatusCode::PRECONDITION_FAILED, &body).into());
         }
         if let Some(own) = OWN.into_iter().find(|own| given.contains_key(*own)) {
-            return Err(errors::error(StatusCode::UNPROCESSABLE_ENTITY, "read_only", &format!("{own} is Lime's own"), false));
+            return Err(errors::error(StatusCode::UNPROCESSABLE_ENTITY, "read_only", &format!("{own} is Lime's own"), false).into());
         }
         fill(&mut client, &given).map_err(|field| unfit(&field))?;
         let before = self.client(id);

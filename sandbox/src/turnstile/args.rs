@@ -8,16 +8,16 @@ use serde_json::json;
 
 use super::play::{self, say};
 use super::serial::Simulator;
-use super::{Family, FamilyError, ScriptError, Validator, parse_script};
+use super::{Barrier, Family, FamilyError, Gate, ScriptError, Validator, parse_script};
 
 /// Plays a reader or a validator from a script
 #[derive(Clone, Debug, clap::Args)]
 pub struct TurnstileArgs {
     /// Which reader to play: the gateway's profile of the same name reads it
-    #[arg(long, value_name = "NAME", required_unless_present = "mqtt", conflicts_with = "mqtt")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["mqtt", "module"], conflicts_with_all = ["mqtt", "module"])]
     profile: Option<String>,
     /// The port to write to; `new` makes a pty and prints its path
-    #[arg(long, value_name = "PORT", required_unless_present = "mqtt", conflicts_with = "mqtt")]
+    #[arg(long, value_name = "PORT", required_unless_present_any = ["mqtt", "module"], conflicts_with_all = ["mqtt", "module"])]
     port: Option<String>,
     /// The speed of a real port
     #[arg(long, default_value_t = 9600)]
@@ -28,6 +28,15 @@ pub struct TurnstileArgs {
     /// The topic to publish to
     #[arg(long, default_value = "validators/in-1/pass")]
     topic: String,
+    /// Play a turnstile that is opened: a Modbus module on a new pty at this address. Ends with Ctrl-C
+    #[arg(long, value_name = "ADDRESS", value_parser = clap::value_parser!(u8).range(1..=247), conflicts_with = "mqtt")]
+    module: Option<u8>,
+    /// With --mqtt: play a turnstile that is opened, with orders on TOPIC/open. Ends with Ctrl-C
+    #[arg(long, requires = "mqtt")]
+    opens: bool,
+    /// Of the guests let in, so many in a hundred go through
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, value_parser = clap::value_parser!(u8).range(0..=100))]
+    goes: u8,
     /// The MQTT client's id
     #[arg(long, default_value = "sandbox-validator")]
     client: String,
@@ -75,6 +84,9 @@ pub enum TurnstileError {
 /// # Errors
 /// When the script, the profile or the address is wrong, or the line breaks.
 pub async fn run(args: TurnstileArgs) -> Result<(), TurnstileError> {
+    if args.module.is_some() || args.opens {
+        return opened(&args).await;
+    }
     let script = read_script(&args.script).map_err(|source| TurnstileError::Unreadable { file: args.script.clone(), source })?;
     let lines = parse_script(&script)?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 53));
@@ -98,6 +110,30 @@ pub async fn run(args: TurnstileArgs) -> Result<(), TurnstileError> {
         // A pty that closes takes with it what was not yet read.
         tokio::time::sleep(linger).await;
         books
+    };
+    say(&json!({ "books": books }));
+    Ok(())
+}
+
+/// A guest needs so long from the release to the counter.
+const WALKS: Duration = Duration::from_millis(600);
+
+/// Plays a turnstile that is opened, until Ctrl-C.
+async fn opened(args: &TurnstileArgs) -> Result<(), TurnstileError> {
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 53));
+    let goes = f64::from(args.goes) / 100.0;
+    let books = if let Some(address) = args.module {
+        let gate = Gate::pty(address, goes, WALKS, seed)?;
+        say(&json!({ "port": gate.path(), "module": address, "seed": seed }));
+        tokio::signal::ctrl_c().await?;
+        json!(gate.books())
+    } else {
+        let url = args.mqtt.as_deref().unwrap_or_default();
+        let (host, port) = broker(url).ok_or_else(|| TurnstileError::Url(url.to_owned()))?;
+        let barrier = Barrier::start(host, port, &args.client, &args.topic, goes, seed);
+        say(&json!({ "mqtt": url, "topic": args.topic, "seed": seed }));
+        tokio::signal::ctrl_c().await?;
+        json!(barrier.books())
     };
     say(&json!({ "books": books }));
     Ok(())

@@ -7,6 +7,8 @@ import asyncio
 import json
 import sys
 
+from aiohttp import ClientSession, web
+
 from aioamocrm import (
     AmoCRMClient,
     AuthError,
@@ -16,6 +18,7 @@ from aioamocrm import (
     NotFoundError,
     OAuth2,
     ValidationError,
+    parse_webhook,
 )
 
 
@@ -86,10 +89,45 @@ async def work(amo: AmoCRMClient) -> None:
         raise AssertionError("a lead that is not there was found")
 
 
+async def hooks(amo: AmoCRMClient, control_url: str) -> None:
+    """A manager changes a phone; the hook comes, is answered badly once, and comes again."""
+    bodies: asyncio.Queue[bytes] = asyncio.Queue()
+    statuses = iter([503, 204])
+
+    async def answer(request: web.Request) -> web.Response:
+        await bodies.put(await request.read())
+        return web.Response(status=next(statuses))
+
+    app = web.Application()
+    app.router.add_post("/amo/secret", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]
+    hook = {"destination": f"http://127.0.0.1:{port}/amo/secret", "settings": ["update_contact"]}
+    await amo.request("POST", "webhooks", json=hook)
+    contact = await anext(aiter(amo.contacts.iterate(limit=1)))
+    async with ClientSession() as person:
+        await person.post(f"{control_url}/switches", json={"amocrm": {"hook_minute_ms": 1}})
+        change = {"id": contact.id, "phones": ["+79995550000", "+79995550001"]}
+        async with person.post(f"{control_url}/amocrm/contact", json=change) as done:
+            assert done.status == 200, await done.text()
+    first, second = [await asyncio.wait_for(bodies.get(), 60) for _ in range(2)]
+    assert first == second, "a try is the same body again"
+    webhook = parse_webhook(second)
+    [event] = webhook.events
+    assert (event.entity, event.action, event.id) == ("contacts", "update", contact.id), event
+    assert event.field_values("PHONE") == ["+79995550000", "+79995550001"], event
+    assert webhook.subdomain == "park", webhook.account
+    await runner.cleanup()
+
+
 async def main() -> None:
     at = json.load(sys.stdin)
     async with AmoCRMClient(auth=LongLivedToken(at["amocrm_token"]), base_url=at["amocrm_url"]) as amo:
         await work(amo)
+        await hooks(amo, at["control_url"])
 
     given = at["amocrm_oauth"]
     oauth = OAuth2(given["client_id"], given["client_secret"], given["redirect_uri"])

@@ -5,4 +5,5 @@
 mod binary;
 mod cuts;
 mod peers;
+mod polls;
 mod tls;

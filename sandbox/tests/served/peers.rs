@@ -44,3 +44,22 @@ async fn fast_bitrix24_works_unchanged_and_what_the_limit_refuses_is_not_doubled
     assert_eq!(state["contacts"].as_array().unwrap().len(), 120);
     running.shutdown().await;
 }
+
+#[tokio::test]
+async fn amocrm_api_wrapper_works_unchanged_on_catalogs_links_events_and_tasks() {
+    let running = serve(Options { hosts: vec![Host::Amocrm], ..Options::default() }).await.unwrap();
+    running.with_site(|site, _, _| assert!(site.amocrm.switch("limit_per_second", &serde_json::Value::Null)));
+    run(&running, "amocrm_wrapper.py").await;
+    let state = running.with_site(|site, _, _| site.state(Host::Amocrm));
+    assert_eq!((state["leads"][0]["price"].as_u64(), state["leads"][0]["products"][0]["metadata"]["quantity"].as_f64()), (Some(1_500), Some(3.0)));
+    running.shutdown().await;
+}
+
+#[tokio::test]
+async fn bitrix24_rest_works_unchanged_and_its_wrong_keys_empty_the_rows() {
+    let running = serve(Options { hosts: vec![Host::Bitrix24], ..Options::default() }).await.unwrap();
+    run(&running, "bitrix24_rest.py").await;
+    let state = running.with_site(|site, _, _| site.state(Host::Bitrix24));
+    assert_eq!(state["deals"][0]["opportunity"], 1_300.0);
+    running.shutdown().await;
+}

@@ -5,6 +5,7 @@
 mod amocrm;
 mod amocrm_integration;
 mod bitrix24;
+mod bitrix24_integration;
 mod faults;
 mod lime;
 mod lime_integration;

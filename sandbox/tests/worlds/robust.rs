@@ -63,6 +63,63 @@ fn samples(webhook: &str) -> Vec<(Host, Method, String, Value)> {
             json!({"halt": 0, "cmd": {"a": "crm.item.add?entityTypeId=2&fields[title]=$result[a][b]$next[a] $", "b": "crm.item.get?entityTypeId=2&id=$result[a][item][id]"}}),
         ),
         b24("crm.stagehistory.list", json!({"entityTypeId": 2, "filter": {">ID": 0}, "start": -1})),
+        (Host::Lime, Method::GET, "/gw/v1/clients/changes?cursor=&limit=3&snapshot=true&wait_s=9".to_owned(), Value::Null),
+        (Host::Lime, Method::GET, "/gw/v1/transactions/changes?cursor=MXw1&limit=3".to_owned(), Value::Null),
+        (
+            Host::Lime,
+            Method::POST,
+            "/gw/v1/clients".to_owned(),
+            json!({"external_ref": "amo:contact:5", "first_name": "А", "birth_date": "2015-06-01", "gender": "female", "phones": ["+79990001122"],
+            "emails": ["a@b.c"], "consents": {"mailing": true}}),
+        ),
+        (
+            Host::Lime,
+            Method::PUT,
+            "/gw/v1/preorders/by-ref/amo:deal:5".to_owned(),
+            json!({"revision": 3, "contact": {"phone": "+79990000001"}, "event": {"starts_at": "2026-06-01T15:00:00+03:00", "ends_at": "2026-06-01T17:00:00+03:00"},
+            "lines": [{"good_type_id": "p-1", "qty": 3, "price": 50_000}], "total": 150_000, "prepaid": 5, "status": "paid"}),
+        ),
+        (
+            Host::Lime,
+            Method::POST,
+            "/gw/v1/bonus-accruals:batch".to_owned(),
+            json!({"items": [{"accrual_id": "0197a1b2-0000-7000-8000-000000000001", "client_id": "c-1", "amount": 5, "reason": "nps"}]}),
+        ),
+        amo(Method::PATCH, "catalogs/products/settings", json!({"is_enabled": true})),
+        amo(Method::POST, "catalogs", json!([{"name": "С", "type": "regular", "sort": 1}])),
+        amo(
+            Method::POST,
+            "catalogs/7051/elements",
+            json!([{"name": "Э", "custom_fields_values": [{"field_code": "PRICE", "values": [{"value": "5"}]}]}]),
+        ),
+        amo(
+            Method::POST,
+            "leads/7060/link",
+            json!([{"to_entity_id": 7061, "to_entity_type": "catalog_elements", "metadata": {"catalog_id": 7051, "quantity": 1.5}}]),
+        ),
+        amo(Method::GET, "leads/7060/links?filter[to_entity_id]=5&filter[to_entity_type]=contacts&filter[to_catalog_id]=1", Value::Null),
+        amo(
+            Method::GET,
+            "events?filter[type][]=contact_added&filter[entity][]=contact&filter[entity_id][]=5&filter[created_at][from]=1",
+            Value::Null,
+        ),
+        amo(Method::POST, "tasks", json!([{"text": "т", "complete_till": 1_800_000_000, "entity_type": "leads", "entity_id": 7060}])),
+        amo(Method::POST, "webhooks", json!({"destination": "http://127.0.0.1:9/", "settings": ["add_contact", "update_lead", "status_lead"]})),
+        b24(
+            "crm.item.productrow.set",
+            json!({"ownerType": "D", "ownerId": 60, "productRows": [{"productName": "x", "price": 5.5, "quantity": 2, "taxRate": 20, "taxIncluded": "Y"}]}),
+        ),
+        b24("crm.item.productrow.list", json!({"filter": {"=ownerType": "D", "=ownerId": 60}, "start": 0})),
+        b24("crm.item.batchImport", json!({"entityTypeId": 2, "data": [{"title": "x", "createdTime": "2020-01-02T10:00:00+03:00"}]})),
+        b24("catalog.product.add", json!({"fields": {"iblockId": 23, "name": "П", "xmlId": "lime:p-1", "iblockSectionId": 5}})),
+        b24(
+            "catalog.product.list",
+            json!({"select": ["id", "iblockId"], "filter": {"iblockId": 23, ">id": 1, "%name": "п"}, "order": {"id": "desc"}}),
+        ),
+        b24(
+            "catalog.price.modify",
+            json!({"fields": {"product": {"id": 60, "prices": [{"catalogGroupId": 1, "price": 5, "currency": "RUB", "id": 1}]}}}),
+        ),
         b24("crm.duplicate.findbycomm", json!({"type": "PHONE", "values": ["+79990001122"], "entity_type": "CONTACT"})),
     ]
 }
@@ -151,4 +208,60 @@ fn damaged_requests_are_answered_and_never_stop_a_world() {
     }
     let good = statuses.get(&200).copied().unwrap_or(0);
     assert!(good > 1_000, "most of it should have been close enough to count: {statuses:?}");
+}
+
+/// What people do by hand, to be damaged.
+fn acts() -> Vec<(Host, &'static str, Value)> {
+    let lines = json!([{"good_type_id": "p-1", "qty": 2, "amount": 100}]);
+    vec![
+        (Host::Lime, "register", json!({"first_name": "А", "cards": ["0A"], "children": [{"first_name": "Б", "birth_date": "2015-06-01"}]})),
+        (Host::Lime, "change", json!({"client_id": "c-1", "category": "child", "child": {"first_name": "В"}, "without_child": "c-1-1"})),
+        (Host::Lime, "card", json!({"client_id": "c-2", "uid": "0B"})),
+        (Host::Lime, "delete", json!({"client_id": "c-3"})),
+        (Host::Lime, "sell", json!({"client_id": "c-4", "lines": lines, "pay": "deposit"})),
+        (Host::Lime, "top-up", json!({"client_id": "c-4", "amount": 5})),
+        (Host::Lime, "refund", json!({"transaction_id": "tr-1"})),
+        (Host::Lime, "bonus", json!({"client_id": "c-4", "amount": 5})),
+        (Host::Lime, "product", json!({"name": "П", "kind": "goods", "price": 5, "parent_id": "g-1", "active": false})),
+        (Host::Lime, "preorder", json!({"client_id": "c-4", "lines": lines})),
+        (Host::Amocrm, "contact", json!({"name": "А", "phones": ["+7"], "fields": {"POSITION": "x"}})),
+        (Host::Amocrm, "contact", json!({"id": 7047, "phones": [], "tags_to_add": [{"name": "т"}]})),
+        (Host::Amocrm, "lead", json!({"name": "Л", "price": 5, "contacts": [7047]})),
+        (Host::Amocrm, "merge", json!({"kind": "contacts", "into": 7047, "from": 7048})),
+        (Host::Amocrm, "delete", json!({"kind": "contacts", "id": 7049})),
+        (Host::Amocrm, "products", json!({"lead_id": 7050, "products": [{"id": 1, "quantity": 1}]})),
+        (Host::Bitrix24, "contact", json!({"name": "А", "phones": ["+7"], "emails": ["a@b.c"]})),
+        (Host::Bitrix24, "deal", json!({"title": "Д", "contactIds": [60]})),
+        (Host::Bitrix24, "merge", json!({"into": 55, "from": 57})),
+        (Host::Bitrix24, "delete", json!({"kind": "contact", "id": 59})),
+        (Host::Bitrix24, "products", json!({"deal_id": 60, "products": [{"name": "x", "price": 5, "quantity": 1}]})),
+    ]
+}
+
+#[test]
+fn damaged_acts_are_refused_with_a_sentence_and_never_stop_a_world() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut site = Site::new(1);
+    let acts = acts();
+    let (mut done, mut refused) = (0, 0);
+    for number in 0..REQUESTS {
+        let (host, action, body) = &acts[random.usize(..acts.len())];
+        let mut body = body.clone();
+        for _ in 0..random.usize(..3) {
+            damage(&mut body, &mut random);
+        }
+        match site.act(*host, action, u64::try_from(number).unwrap(), WALL, &body) {
+            Ok(_) => done += 1,
+            Err(message) => {
+                assert!(!message.is_empty());
+                refused += 1;
+            }
+        }
+    }
+    assert!(done > 500 && refused > 500, "{done} done, {refused} refused");
+    for host in Host::ALL {
+        assert!(site.state(host).is_object());
+    }
 }

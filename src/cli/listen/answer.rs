@@ -64,7 +64,7 @@ fn text(live: &Live<'_>, found: &[Fit], orders: &[Ordered], compared: Option<Opt
     if !alike.is_empty() {
         out(&format!("  {}", words::SAME_AS.with("profiles", alike.join(", ")).text(language)));
     }
-    for fit in found.iter().filter(|fit| fit.profile.answers.is_some() && fit.reads_like(best)) {
+    for fit in found.iter().filter(|fit| fit.writes() && fit.reads_like(best)) {
         out(&format!("  {}", words::WAITS.with("profile", fit.profile.name.as_str()).text(language)));
     }
     for fit in found.iter().skip(1).filter(|fit| !fit.reads_like(best)).take(LISTED) {
@@ -142,7 +142,7 @@ fn as_json(live: &Live<'_>, found: &[Fit], orders: &[Ordered], compared: Option<
             json!({
                 "profile": fit.profile.name, "line": fit.line.to_string(), "baud": fit.line.baud, "certainty": fit.certainty,
                 "frames": fit.frames, "all_frames": fit.all_frames(), "damaged": fit.damaged, "rests": fit.rests,
-                "waits_for_answer": fit.profile.answers.is_some(), "media": media(&fit.media),
+                "waits_for_answer": fit.profile.answers.is_some(), "writes": fit.writes(), "media": media(&fit.media),
             })
         })
         .collect();

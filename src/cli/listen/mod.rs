@@ -83,10 +83,6 @@ pub(super) fn run(global: &Global, args: &ListenArgs) -> Exit {
     let holders = Holders::look(&system);
     let others: Vec<_> = holders.of(&device).iter().filter(|one| one.pid != std::process::id()).cloned().collect();
     let port = args.port.display().to_string();
-    if let Some(gateway) = others.iter().find(|one| one.name.starts_with("limegate")) {
-        notice(&words::GATEWAY_HOLDS.with("port", port).with("pid", gateway.pid.to_string()).text(language));
-        return Exit::TryAgain;
-    }
     let known = args.baud.is_some() || args.line.is_some();
     let profiles = || Profile::builtin_names().into_iter().filter_map(Profile::builtin).collect::<Vec<_>>();
     let search = args.guess.then(|| Search::new(profiles(), known.then_some(line)));
@@ -95,6 +91,10 @@ pub(super) fn run(global: &Global, args: &ListenArgs) -> Exit {
         let opened = match Port::open(&device, line) {
             Ok(opened) => opened,
             Err(OpenError::Held(_)) if !others.is_empty() => {
+                if let Some(gateway) = others.iter().find(|one| one.is_gateway(&system)) {
+                    notice(&words::GATEWAY_HOLDS.with("port", port).with("pid", gateway.pid.to_string()).text(language));
+                    return Exit::TryAgain;
+                }
                 notice(&words::OTHER_HOLDS.with("port", port).with("holders", ports::named(&others)).text(language));
                 return Exit::TryAgain;
             }

@@ -176,7 +176,13 @@ impl Fit {
     fn rank(&self) -> (Certainty, Rests, u64, bool, u64) {
         let whole = self.frames.saturating_mul(100) / (self.frames + self.bad + self.damaged).max(1);
         // Of two profiles that read alike, the one that sends nothing is the safer suggestion.
-        (self.certainty, self.rests, whole, self.profile.answers.is_none(), self.frames)
+        (self.certainty, self.rests, whole, !self.writes(), self.frames)
+    }
+
+    /// With this profile the gateway writes to the reader: answers that it waits for, or commands.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.profile.answers.is_some() || self.profile.voice.is_some()
     }
 
     /// Frames, understood or not.

@@ -11,6 +11,7 @@
 //! Never: an answer to a reader before its pass is on disk; a card in log or status; a reading dropped while the gateway runs.
 
 pub(crate) mod backoff;
+mod likeness;
 pub(crate) mod link;
 pub(crate) mod port;
 pub(crate) mod queue;
@@ -25,7 +26,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock::SharedClock;
-use crate::codec::{Decoded, Decoder};
+use crate::codec::{Decoded, Decoder, Line};
 use crate::config::{Gate, SerialReader};
 use crate::source::{Intake, Origin, Refused, Taken};
 use crate::status::Hub;
@@ -33,6 +34,7 @@ use crate::status::Hub;
 pub use voice::{Commands, voice};
 
 use backoff::Backoff;
+use likeness::Likeness;
 use link::{Happened, Link};
 use queue::Queue;
 use report::Report;
@@ -64,6 +66,7 @@ pub async fn run_with(
 ) {
     let report = Report::new(gate.id.clone(), &gate.title, &reader.profile.name, &reader.port, hub);
     let queue = Queue::new(gate.id, reader.profile.repeats(), reader.profile.answers.clone());
+    let line = Line { baud: reader.baud.unwrap_or(reader.profile.line.baud), ..reader.profile.line };
     let task = Task {
         decoder: reader.profile.decoder(),
         reader,
@@ -79,6 +82,7 @@ pub async fn run_with(
         store: Backoff::new(STORE_MS.0, STORE_MS.1),
         decoded: Vec::new(),
         commands,
+        likeness: Likeness::new(line),
     };
     task.run(stop).await;
 }
@@ -100,6 +104,7 @@ struct Task {
     store: Backoff,
     decoded: Vec<Decoded>,
     commands: Option<Commands>,
+    likeness: Likeness,
 }
 
 /// What woke the task.
@@ -164,7 +169,9 @@ impl Task {
             }
             Happened::Bytes(count) => {
                 self.report.bytes(now_ms);
-                self.decoder.push(buffer.get(..count).unwrap_or_default(), &mut self.decoded);
+                let bytes = buffer.get(..count).unwrap_or_default();
+                self.likeness.bytes(bytes, now_ms);
+                self.decoder.push(bytes, &mut self.decoded);
                 self.decoded(now_ms).await;
             }
             Happened::Idle => {
@@ -177,14 +184,27 @@ impl Task {
     }
 
     async fn decoded(&mut self, now_ms: u64) {
+        let mut suspicious = false;
         for decoded in self.decoded.drain(..) {
             match decoded {
                 Decoded::Medium(presented) => {
+                    suspicious = false;
+                    if self.likeness.understood() {
+                        self.report.looks_like(None);
+                    }
                     self.queue.presented(presented, Origin::now(self.clock.as_ref()));
                 }
                 Decoded::Removal { reader } => self.queue.removed(reader),
-                Decoded::Bad(bad) => self.report.bad(bad, now_ms),
+                Decoded::Bad(bad) => {
+                    self.report.bad(bad, now_ms);
+                    suspicious |= self.likeness.bad();
+                }
             }
+        }
+        if suspicious {
+            let (heard, own) = (self.likeness.heard(), self.reader.profile.name.clone());
+            let guessed = tokio::task::spawn_blocking(move || likeness::guess(&heard, &own)).await;
+            self.report.looks_like(guessed.unwrap_or_default());
         }
         let due = self.queue.due_answers();
         self.answer(&due).await;

@@ -81,6 +81,11 @@ impl Report {
         }
     }
 
+    /// What the bytes look like, where they are not this reader's.
+    pub(super) fn looks_like(&self, profile: Option<String>) {
+        self.hub.gate(self.gate.as_str(), |state| state.looks_like = profile);
+    }
+
     /// A pass is on disk. The intake counts it.
     pub(super) fn stored(&mut self) {
         if self.store_error.take().is_some() {
