@@ -90,7 +90,7 @@ fn rows(system: &System, holders: &Holders, report: Option<&Report>, named: Vec<
 
 fn text(row: &Row, report: Option<&Report>, language: Language) -> Vec<String> {
     let port = &row.port;
-    let mut head = vec![plain(&port.device.display().to_string())];
+    let mut head = vec![plain(port.device.display().to_string())];
     head.extend(port.driver.as_deref().map(plain));
     head.push(match (&port.usb, row.listed, row.present) {
         (Some(usb), ..) => {
@@ -111,12 +111,12 @@ fn text(row: &Row, report: Option<&Report>, language: Language) -> Vec<String> {
     } else {
         String::new()
     };
-    lines.push(format!("  port = \"{}\"{stays}", plain(&port.stable.display().to_string())));
+    lines.push(format!("  port = \"{}\"{stays}", plain(port.stable.display().to_string())));
     let others: Vec<String> = [&port.by_id, &port.by_path, &port.aliases]
         .into_iter()
         .flatten()
         .filter(|name| **name != port.stable)
-        .map(|name| plain(&name.display().to_string()))
+        .map(|name| plain(name.display().to_string()))
         .collect();
     if !others.is_empty() {
         lines.push(format!("  {}", words::ALSO.with("names", others.join(", ")).text(language)));

@@ -27,6 +27,9 @@ const SIGNALS: usize = 256;
 /// Records looked at together.
 const PAGE: usize = 512;
 
+/// A line of modules, and what of each belongs to which gate.
+type Line = (BusLine, Vec<(Module, Vec<Wiring>)>);
+
 /// Why doors cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum DoorsError {
@@ -170,7 +173,7 @@ impl Doors {
 
     /// One driver for each line of modules. A further kind of module is a further arm here.
     fn modules(&self, modules: &[Module], parts: &device::Parts) -> Vec<Started> {
-        let mut lines: BTreeMap<std::path::PathBuf, (BusLine, Vec<(Module, Vec<Wiring>)>)> = BTreeMap::new();
+        let mut lines: BTreeMap<std::path::PathBuf, Line> = BTreeMap::new();
         for module in modules {
             let wirings = self.of_module(module.id.as_str());
             if wirings.is_empty() {
@@ -181,7 +184,7 @@ impl Doors {
             }
         }
         // The config lets modules of one protocol share a line.
-        let start = |(line, modules): (BusLine, Vec<(Module, Vec<Wiring>)>)| match modules.first().map(|(module, _)| &module.kind) {
+        let start = |(line, modules): Line| match modules.first().map(|(module, _)| &module.kind) {
             Some(ModuleKind::GateBoard { .. }) => gate_board::start(&line, modules, parts.clone()),
             _ => modbus::start(&line, modules, parts.clone()),
         };

@@ -131,9 +131,8 @@ impl Run {
             let at = usize::from(point.address.saturating_sub(self.first));
             match (answer, point.purpose) {
                 (Answer::Bits(bits), Purpose::Passage(wiring)) => {
-                    if bits.get(at).is_some_and(|on| point.edge.rises(*on, now)) {
-                        seen.push(Seen::Passed(wiring, 1));
-                    }
+                    let risen = bits.get(at).is_some_and(|on| point.edge.rises(*on, now));
+                    seen.extend(risen.then_some(Seen::Passed(wiring, 1)));
                 }
                 (Answer::Bits(bits), Purpose::Free(wiring)) => {
                     if let Some(on) = bits.get(at)
