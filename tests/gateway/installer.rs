@@ -53,17 +53,11 @@ impl Listener {
         Self { child, lines }
     }
 
-    /// Waits until the port is open: the lock is then taken.
+    /// Waits until the port is open and set. What was said before that is dropped, and a pty is born raw: only the listener asks for marks of damage. Its
+    /// lock is not tried, for that could keep it out.
     fn wait_open(&mut self, line: &Line) {
-        let locked = || {
-            rustix::fs::flock(&line.held, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_or(true, |()| {
-                rustix::fs::flock(&line.held, rustix::fs::FlockOperation::Unlock).expect("unlocking");
-                false
-            })
-        };
-        // The lock is taken before the line is set raw: both must be seen, or bytes would go through the terminal's editing.
-        let raw = || !rustix::termios::tcgetattr(&line.held).expect("settings").local_modes.contains(rustix::termios::LocalModes::ICANON);
-        assert!(wait_for(LONG, || locked() && raw()), "the port was not opened: {}", self.stderr());
+        let set = || rustix::termios::tcgetattr(&line.held).expect("settings").input_modes.contains(rustix::termios::InputModes::PARMRK);
+        assert!(wait_for(LONG, set), "the port was not opened: {}", self.stderr());
     }
 
     fn stderr(&mut self) -> String {

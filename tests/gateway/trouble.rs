@@ -259,10 +259,13 @@ fn a_full_disk_refuses_passes_and_takes_them_again_when_there_is_room() {
         park.venue.status().is_some_and(|status| !status["journal"]["failing"].is_null())
     });
     assert!(noticed, "a full disk was never noticed");
-    // An ACK of before may still come, and what the journal gave back may take one more; without room there is none.
+    // An ACK of before may still come, and what the journal gave back may take some more; without room there is none. Each code is a new one: one that was
+    // stored is acknowledged whenever it is said again.
+    let mut tries = 0;
     let refused = wait_for(LONG, || {
         fill();
-        !park.late_acknowledgement() && !park.code(&codes[155], Duration::from_secs(1))
+        tries += 1;
+        !park.late_acknowledgement() && !park.code(&format!("NO-ROOM-{tries}"), Duration::from_secs(1))
     });
     assert!(refused, "acknowledged without room");
     std::fs::remove_file(&filler).unwrap();
