@@ -1,5 +1,5 @@
 //! Readers on real ptys: what the serial source hands on, answers and reports.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test, to stop is to fail")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test, to stop is to fail")]
 
 mod osdp_peer;
 mod serial_bench;
