@@ -262,7 +262,7 @@ choice! {
 table! {
     /// An output.
     OutputTable = "door.open" {
-        /// The module's id, as its [[module]] has it.
+        /// The id of one of the file's modules.
         module: At<String>,
         /// True: of the gate's own reader.
         reader: At<bool>,
@@ -275,7 +275,7 @@ table! {
 table! {
     /// An input.
     InputTable = "door.free" {
-        /// The module's id, as its [[module]] has it.
+        /// The id of one of the file's modules.
         module: At<String>,
         /// True: of the gate's own reader.
         reader: At<bool>,
@@ -288,7 +288,7 @@ table! {
 table! {
     /// An input or a counter.
     ContactTable = "door.passage" {
-        /// The module's id, as its [[module]] has it.
+        /// The id of one of the file's modules.
         module: At<String>,
         /// True: of the gate's own reader.
         reader: At<bool>,
