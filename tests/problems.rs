@@ -267,7 +267,7 @@ fn an_entitlement_snapshot_that_nobody_can_be_let_in_by_is_a_problem_once_it_las
     memory.observe(&now);
     let old = problems(&now, &memory);
     assert_eq!((codes(&old), old[0].visible, old[0].severity), (vec!["D-203"], true, Severity::Amber));
-    assert!(old[0].text.en.contains("13 h") && old[0].text.ru.contains("13 ч"), "{:?}", old[0].text);
+    assert!(old[0].text.en.contains("13\u{a0}h") && old[0].text.ru.contains("13\u{a0}ч"), "{:?}", old[0].text);
     now.entitlements = Some(EntitlementsState { version: Some("s-1".into()), ..EntitlementsState::default() });
     let unsure = found(&now);
     assert!(codes(&unsure) == ["D-203"] && unsure[0].text.en.contains("cannot be said"), "{unsure:?}");
