@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use limegate::books::{DestinationSum, Sums};
 use limegate::cli::render::{status_table, verify_line};
 use limegate::config::Language;
-use limegate::status::{ClockState, Code, DestinationState, GateState, Link, Memory, MqttState, Problem, Severity, Snapshot, Texts, problems, worst};
+use limegate::status::{
+    ClockState, Code, DestinationState, EntitlementsState, GateState, Link, Memory, MqttState, Problem, Severity, Snapshot, Texts, problems, worst,
+};
 
 const MINUTE: u64 = 60_000;
 
@@ -255,6 +257,28 @@ fn a_full_journal_counts_what_is_not_delivered_and_not_what_is_kept() {
 }
 
 #[test]
+fn an_entitlement_snapshot_that_nobody_can_be_let_in_by_is_a_problem_once_it_lasts() {
+    let mut now = fine();
+    now.entitlements = Some(EntitlementsState { version: Some("s-1".into()), age_ms: Some(13 * 60 * MINUTE), ..EntitlementsState::default() });
+    let mut memory = Memory::new();
+    memory.observe(&now);
+    assert!(!problems(&now, &memory)[0].visible, "a start loads it first");
+    now.boot_ms += MINUTE;
+    memory.observe(&now);
+    let old = problems(&now, &memory);
+    assert_eq!((codes(&old), old[0].visible, old[0].severity), (vec!["D-203"], true, Severity::Amber));
+    assert!(old[0].text.en.contains("13\u{a0}h") && old[0].text.ru.contains("13\u{a0}ч"), "{:?}", old[0].text);
+    now.entitlements = Some(EntitlementsState { version: Some("s-1".into()), ..EntitlementsState::default() });
+    let unsure = found(&now);
+    assert!(codes(&unsure) == ["D-203"] && unsure[0].text.en.contains("cannot be said"), "{unsure:?}");
+    now.entitlements = Some(EntitlementsState::default());
+    let none = found(&now);
+    assert!(codes(&none) == ["D-203"] && none[0].text.en.contains("no entitlement snapshot"), "{none:?}");
+    now.entitlements = Some(EntitlementsState { fresh: true, ..EntitlementsState::default() });
+    assert_eq!(found(&now), []);
+}
+
+#[test]
 fn the_worst_effect_on_a_guest_comes_first() {
     let mut now = fine();
     now.gates.get_mut("n2").unwrap().link = Link::Down;
@@ -345,6 +369,11 @@ fn the_books_fit_in_one_line() {
     assert_eq!(plain(&good, Language::Ru), "прочитано 1 284 = сохранено 1 284 = lime 1 284 = amocrm 1 247 + ждут 37 + отклонено 0      СХОДИТСЯ");
     let lost = Sums { stored: 1_283, ..good };
     assert_eq!(plain(&lost, Language::En), "read 1 284 ≠ stored 1 283 ≠ lime 1 284 = amocrm 1 247 + waiting 37 + refused 0      DIFFERS");
+    let at_doors = Sums { under_way: 2, ..good };
+    assert_eq!(
+        plain(&at_doors, Language::En),
+        "read 1 284 = stored 1 284 = lime 1 284 = amocrm 1 247 + waiting 37 + refused 0; at the doors 2      OK"
+    );
     let lime = DestinationSum { owed: 10, delivered: 7, waiting: 2, refused: 1, dropped: 0 };
     let crm = DestinationSum { owed: 6, delivered: 4, waiting: 1, refused: 0, dropped: 1 };
     let backlog = Sums { v: 1, read: 10, stored: 10, lime, crm, not_for_crm: 1, under_way: 0 };

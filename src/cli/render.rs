@@ -112,7 +112,8 @@ fn foot(now: &Snapshot, language: Language) -> Vec<String> {
 }
 
 /// The promise in one line: `read 1 284 = stored 1 284 = lime 1 284 = amocrm 1 247 + waiting 37 + refused 0      OK`. Where two sides differ, `≠`
-/// stands between them. While Lime itself has a backlog, the CRM's part begins anew with what Lime has.
+/// stands between them. While Lime itself has a backlog, the CRM's part begins anew with what Lime has. Guests who
+/// stand at a door are named behind it: they are no passes yet.
 #[must_use]
 pub fn verify_line(sums: &Sums, crm: &str, language: Language) -> String {
     let named = |word: Word, n: u64| format!("{} {}", word.template(language), grouped(n));
@@ -138,6 +139,9 @@ pub fn verify_line(sums: &Sums, crm: &str, language: Language) -> String {
     line.push_str(&format!("{crm} {}{}", grouped(sums.crm.delivered), rest(&sums.crm, true)));
     if sums.not_for_crm > 0 {
         line.push_str(&format!(" + {}", named(words::NOT_OWED, sums.not_for_crm)));
+    }
+    if sums.under_way > 0 {
+        line.push_str(&format!("; {}", named(words::UNDER_WAY, sums.under_way)));
     }
     let verdict = if sums.balances() { words::BALANCED } else { words::UNBALANCED };
     format!("{line}      {}", verdict.template(language))

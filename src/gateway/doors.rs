@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -14,18 +15,21 @@ use crate::delivery::Remote;
 use crate::device::mqtt::MqttModule;
 use crate::device::{self, Actuator, Contact, NotOpened, Open, Ordered, Signalled, Started, Voice, Wiring, gate_board, modbus, mqtt};
 use crate::domain::{Direction, GateId, PassageState, ServicePointId};
-use crate::door::snapshot::{self, PointRules, Restored, Rules, Snapshot, neighbours};
+use crate::door::snapshot::decide::Wall;
+use crate::door::snapshot::{self, Overview, PointRules, Restored, Rules, Snapshot, neighbours};
 use crate::door::{self, Door, Entitlements, Recent, Router, Seat, Shared, Used};
 use crate::journal::{Destination, Record, Store};
 use crate::mqtt::ClientHandle;
 use crate::source::Intake;
-use crate::status::Hub;
+use crate::status::{EntitlementsState, Hub};
 use crate::tap::Event;
 
 /// Signals that may wait for their doors; then drivers wait.
 const SIGNALS: usize = 256;
 /// Records looked at together.
 const PAGE: usize = 512;
+/// How often the status hears of the snapshot.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A line of modules, and what of each belongs to which gate.
 type Line = (BusLine, Vec<(Module, Vec<Wiring>)>);
@@ -141,6 +145,7 @@ impl Doors {
         for task in keeping {
             rest.spawn(task);
         }
+        rest.spawn(tell(Arc::clone(&entitlements), Arc::clone(around.clock), Arc::clone(around.hub), around.rest_stop.clone()));
         rest.spawn(settle(Arc::clone(around.store), Arc::clone(&entitlements), around.rest_stop.clone()));
         let shared = Shared {
             store: Arc::clone(around.store),
@@ -248,6 +253,18 @@ fn unsent(store: &dyn Store) -> Vec<Restored> {
                 Used { pass: pass.id, medium: pass.medium, decision: door.decision, service_point: pass.service_point, boot_ms: pass.stamp.boot_ms };
             let at_ms = (pass.stamp.sync == crate::domain::Sync::Synced).then_some(pass.stamp.wall_ms);
             found.push(Restored { used, boot: pass.stamp.boot, at_ms, settled: false });
+        }
+    }
+}
+
+/// Tells the status how the snapshot stands.
+async fn tell(snapshot: Arc<Snapshot>, clock: SharedClock, hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let Overview { version, media, age_ms, fresh, .. } = snapshot.overview(Wall::of(clock.as_ref()));
+        hub.update(|now| now.entitlements = Some(EntitlementsState { version, media, age_ms, fresh }));
+        tokio::select! {
+            () = tokio::time::sleep(TELL_EVERY) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }

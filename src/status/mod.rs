@@ -18,4 +18,6 @@ pub use hub::Hub;
 pub(crate) use problem::wall_text;
 pub use problem::{Code, Problem, Severity, Texts, problems, worst};
 pub use problem_memory::Memory;
-pub use snapshot::{ClockState, DestinationState, DoorState, GateState, Link, ModuleState, MqttState, ReaderFault, Report, Snapshot};
+pub use snapshot::{
+    ClockState, DestinationState, DoorState, EntitlementsState, GateState, Link, ModuleState, MqttState, ReaderFault, Report, Snapshot,
+};

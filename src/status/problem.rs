@@ -79,6 +79,8 @@ codes! {
     UNPERMITTED = "D-201";
     /// A door decides without Lime.
     DECIDES_ALONE = "D-202";
+    /// The entitlement snapshot is not there, or too old to decide by.
+    NO_ENTITLEMENTS = "D-203";
     /// An I/O module or gate board does not answer.
     MODULE_DOWN = "M-101";
     /// An output does not go off.

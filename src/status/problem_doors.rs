@@ -1,18 +1,30 @@
 //! Problems of doors: what does not open or does not shut, who went through without being let in, and deciding without Lime.
 
 use super::problem::{Code, Finding, Severity, Subject};
-use super::snapshot::{DoorState, Snapshot};
-use crate::words::problems as words;
+use super::snapshot::{DoorState, EntitlementsState, Snapshot};
+use crate::words::{Phrase, problems as words};
 
 /// A passage without permission is shown for so long.
 const SHOWN_MS: u64 = 30 * 60_000;
-/// Deciding without Lime is shown once it has lasted so long.
+/// Deciding without Lime, and having nothing to decide by, is shown once it has lasted so long.
 const ALONE_MS: u64 = 60_000;
 /// A device that is back within this time was only restarted.
 const AWAY_MS: u64 = 5_000;
 
 pub(super) fn find(now: &Snapshot) -> Vec<Finding> {
-    now.gates.iter().filter_map(|(id, gate)| Some((id, gate.door.as_ref()?))).flat_map(|(id, door)| of_door(id, door, now)).collect()
+    let doors = now.gates.iter().filter_map(|(id, gate)| Some((id, gate.door.as_ref()?)));
+    doors.flat_map(|(id, door)| of_door(id, door, now)).chain(now.entitlements.as_ref().and_then(of_entitlements)).collect()
+}
+
+fn of_entitlements(state: &EntitlementsState) -> Option<Finding> {
+    let text = match (&state.version, state.age_ms) {
+        _ if state.fresh => return None,
+        (None, _) => Phrase::from(words::ENTITLEMENTS_NONE),
+        (Some(_), Some(age)) => Phrase::from(words::ENTITLEMENTS_OLD).span("t", age),
+        (Some(_), None) => Phrase::from(words::ENTITLEMENTS_UNSURE),
+    };
+    let one = Finding::new(Code::NO_ENTITLEMENTS, Severity::Amber, Subject::Box, text, words::CHECK_ENTITLEMENTS);
+    Some(one.after(ALONE_MS).caused_by(Code::NO_NETWORK, Subject::Box))
 }
 
 fn of_door(id: &str, door: &DoorState, now: &Snapshot) -> Vec<Finding> {

@@ -124,6 +124,19 @@ pub struct DoorState {
     pub fault: Option<String>,
 }
 
+/// The entitlement snapshot, by which doors decide without Lime.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntitlementsState {
+    /// Its version; none: there is none.
+    pub version: Option<String>,
+    /// How many media it holds.
+    pub media: u64,
+    /// Its age, milliseconds; none: it cannot be said.
+    pub age_ms: Option<u64>,
+    /// It is young enough for every door.
+    pub fresh: bool,
+}
+
 /// An I/O module or gate board.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleState {
@@ -238,6 +251,9 @@ pub struct Snapshot {
     /// I/O modules and gate boards by id.
     #[serde(default)]
     pub modules: BTreeMap<String, ModuleState>,
+    /// The entitlement snapshot, where this box decides.
+    #[serde(default)]
+    pub entitlements: Option<EntitlementsState>,
     /// Destinations by name: `lime`, `crm`.
     pub destinations: BTreeMap<String, DestinationState>,
     /// The journal.

@@ -38,6 +38,7 @@ super::words! {
     REFUSED_WORD: "отклонено", "refused";
     DROPPED: "снято", "dropped";
     NOT_OWED: "не передаётся", "not owed";
+    UNDER_WAY: "у турникетов", "at the doors";
     BALANCED: "СХОДИТСЯ", "OK";
     UNBALANCED: "НЕ СХОДИТСЯ", "DIFFERS";
 

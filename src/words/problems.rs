@@ -41,6 +41,11 @@ super::words! {
     DOOR_FAULT: "вход {gate}: турникет сообщает о неисправности ({code}).", "gate {gate}: the gate reports a fault ({code}).";
     UNPERMITTED: "вход {gate}: {n} {n#проход|прохода|проходов} без разрешения.", "gate {gate}: {n} {n#passage|passages} without permission.";
     DECIDES_ALONE: "вход {gate}: решает без Лайма уже {t}.", "gate {gate}: deciding without Lime for {t}.";
+    ENTITLEMENTS_NONE: "Снимка прав нет: без Лайма входы никого по правам не пропустят.", "There is no entitlement snapshot: without Lime the doors can let nobody in by it.";
+    ENTITLEMENTS_OLD: "Снимок прав слишком стар ({t}): без Лайма входы никого по правам не пропустят.", "The entitlement snapshot is too old ({t}): without Lime the doors can let nobody in by it.";
+    ENTITLEMENTS_UNSURE: "Возраст снимка прав неизвестен: без Лайма входы никого по правам не пропустят.", "How old the entitlement snapshot is cannot be said: without Lime the doors can let nobody in by it.";
+    CHECK_ENTITLEMENTS: "Проверьте связь с Лаймом и часы; снимок скачивается сам. Почему нет, покажет journalctl -u limegate.",
+        "Check the connection to Lime and the clock; the snapshot is fetched by itself. journalctl -u limegate says why it is not.";
     CHECK_DOOR: "Проверьте питание и линию модуля и турникета; пробное открытие: limegate door open.",
         "Check power and line of the module and the gate; a trial: limegate door open.";
     CHECK_OUTPUT: "Посмотрите, закрыт ли турникет; при необходимости отключите реле.", "See whether the gate is shut; switch the relay off if need be.";

@@ -9,7 +9,8 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::domain::{Direction, RightKind};
+use crate::clock::Clock;
+use crate::domain::{Direction, RightKind, Sync};
 
 use super::hours::Hours;
 use super::media::Hash;
@@ -23,6 +24,25 @@ pub struct Wall {
     pub now_ms: i64,
     /// How far it may be off, milliseconds.
     pub error_ms: i64,
+}
+
+/// A clock that may be off by more than this does not tell validity or age: a quarter of an hour.
+const MOST_ERROR_MS: u64 = 15 * 60_000;
+
+impl Wall {
+    /// Where the clock is known well enough to judge by.
+    #[must_use]
+    pub fn within(now_ms: i64, error_ms: Option<u64>) -> Option<Self> {
+        let error = error_ms.filter(|error| *error <= MOST_ERROR_MS)?;
+        Some(Self { now_ms, error_ms: i64::try_from(error).ok()? })
+    }
+
+    /// By this clock, now.
+    #[must_use]
+    pub fn of(clock: &dyn Clock) -> Option<Self> {
+        let stamp = clock.stamp();
+        Self::within(stamp.wall_ms, (stamp.sync == Sync::Synced).then(|| clock.error_ms().into()))
+    }
 }
 
 /// What is decided about.

@@ -52,9 +52,6 @@ use neighbours::Said;
 use uses::{Use, Uses};
 use view::View;
 
-/// A clock that may be off by more than this does not tell validity or age: a quarter of an hour.
-const MOST_ERROR_MS: u64 = 15 * 60_000;
-
 /// How the snapshot judges.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -195,8 +192,7 @@ impl Snapshot {
 
 impl Entitlements for Snapshot {
     fn ask(&self, question: Question<'_>) -> Known {
-        let wall = question.error_ms.filter(|error| *error <= MOST_ERROR_MS);
-        let wall = wall.map(|error| Wall { now_ms: question.now_ms, error_ms: i64::try_from(error).unwrap_or(0) });
+        let wall = Wall::within(question.now_ms, question.error_ms);
         let service_point = question.service_point.as_str();
         let medium = self.key.medium(question.medium);
         let mut inner = self.inner();
