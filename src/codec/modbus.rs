@@ -195,8 +195,11 @@ impl Exchange {
         }
         let frame = self.last(self.request.answer_len());
         match (frame, self.request.data()) {
+            // While fewer bytes have come, those that there are may end in what looks like their CRC.
             ([address, answered, count, data @ .., _, _], Some(expected))
-                if (*address, *answered, *count) == (self.address, function, expected) && is_true(frame) =>
+                if frame.len() == self.request.answer_len()
+                    && (*address, *answered, *count) == (self.address, function, expected)
+                    && is_true(frame) =>
             {
                 Some(Ok(self.read(data)))
             }
@@ -252,6 +255,16 @@ mod tests {
         let coils = Request::ReadCoils { first: 5000, count: 8 };
         assert_eq!(coils.frame(1).to_vec(), hex("01 01 13 88 00 08 b9 62"));
         assert_eq!(Exchange::new(1, coils).push(&hex("01 81 02 c1 91")), Some(Err(Exception(2))));
+    }
+
+    #[test]
+    fn a_count_that_looks_like_the_crc_of_the_bytes_before_it_is_no_shorter_answer() {
+        let head = [1, 4, 2];
+        let [high, low] = crc(&head).to_le_bytes();
+        let mut frame = [&head[..], &[high, low]].concat();
+        frame.extend(crc(&frame).to_le_bytes());
+        let counter = Request::ReadInput { first: 32, count: 1 };
+        assert_eq!(Exchange::new(1, counter).push(&frame), Some(Ok(Answer::Words(vec![u16::from_be_bytes([high, low])]))));
     }
 
     #[test]

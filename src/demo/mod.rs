@@ -5,6 +5,7 @@
 
 mod books;
 mod child;
+mod doors;
 mod guests;
 mod model;
 mod plain;

@@ -31,7 +31,15 @@ pub enum CrmChoice {
 }
 
 impl CrmChoice {
-    fn name(self) -> &'static str {
+    /// Its side of the sandbox.
+    pub(super) fn host(self) -> sandbox::Host {
+        match self {
+            Self::Amocrm => sandbox::Host::Amocrm,
+            Self::Bitrix24 => sandbox::Host::Bitrix24,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Amocrm => "amoCRM",
             Self::Bitrix24 => "Bitrix24",
@@ -44,22 +52,26 @@ impl CrmChoice {
 pub struct DemoArgs {
     /// The CRM to play with.
     #[arg(long, value_enum, default_value_t)]
-    crm: CrmChoice,
+    pub(super) crm: CrmChoice,
     /// How long guests come: `40s`, `5min`.
     #[arg(long = "for", value_name = "TIME", default_value = "40s", value_parser = length)]
-    length: Duration,
+    pub(super) length: Duration,
     /// Guests a second, over all gates.
     #[arg(long, default_value_t = 6.0)]
-    rate: f64,
+    pub(super) rate: f64,
     /// Leave Lime and the CRM alone.
     #[arg(long)]
     no_outage: bool,
     /// Kill the gateway in the middle, as a power cut would, and start it again.
     #[arg(long)]
     power_cut: bool,
+    /// Gates that the box decides at: readers, a simulated I/O module each, guests with and without tickets, an offline spell, tickets that are tried twice.
+    /// Plain lines only; Lime alone goes away.
+    #[arg(long, conflicts_with_all = ["no_outage", "power_cut"])]
+    doors: bool,
     /// Seed of the guests.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 fn length(text: &str) -> Result<Duration, String> {
@@ -87,9 +99,10 @@ pub fn run(_global: &Global, args: &DemoArgs) -> Exit {
             return Exit::TryAgain;
         }
     };
-    match runtime.block_on(play(args)) {
-        Ok(books) if books.balance() => Exit::Fine,
-        Ok(_) => Exit::Problems,
+    let played = runtime.block_on(async { if args.doors { super::doors::play(args).await } else { Ok(play(args).await?.balance()) } });
+    match played {
+        Ok(true) => Exit::Fine,
+        Ok(false) => Exit::Problems,
         Err(error) => {
             notice(&error);
             Exit::TryAgain
@@ -125,7 +138,7 @@ async fn play(args: &DemoArgs) -> Result<Books, String> {
 }
 
 /// `limegate crm setup`, as an integrator would run it.
-async fn set_up_crm(binary: &std::path::Path, config: &std::path::Path, plain: bool) -> Result<(), String> {
+pub(super) async fn set_up_crm(binary: &std::path::Path, config: &std::path::Path, plain: bool) -> Result<(), String> {
     let output = tokio::process::Command::new(binary).args(["crm", "setup", "--config"]).arg(config).output().await;
     let output = output.map_err(|error| format!("cannot run `limegate crm setup`: {error}"))?;
     if !output.status.success() {
@@ -282,7 +295,7 @@ impl Show {
 }
 
 /// Follows the tap over restarts of the gateway.
-async fn listen(client: crate::control::Client, heard: mpsc::UnboundedSender<Event>) {
+pub(super) async fn listen(client: crate::control::Client, heard: mpsc::UnboundedSender<Event>) {
     loop {
         // Ends when the gateway does.
         let _ = client.lines("/v1/tap?cards=true", |event: Event| heard.send(event).is_ok()).await;
@@ -310,7 +323,7 @@ fn one_light(mut lights: watch::Receiver<[bool; 3]>, index: usize) -> watch::Rec
 }
 
 /// What waits and what was refused, as the gateway says.
-fn left(report: &Report) -> (u64, u64) {
+pub(super) fn left(report: &Report) -> (u64, u64) {
     let all = report.snapshot.destinations.values();
     all.fold((0, 0), |(waiting, refused), one| (waiting + one.waiting, refused + one.refused))
 }
@@ -337,11 +350,16 @@ fn count(stage: &Stage, notes: &Notes, crm: CrmChoice, waiting: u64, refused: u6
             counted.owed_to_crm.push(id.clone());
         }
     }
-    counted.crm = match crm {
-        CrmChoice::Amocrm => keys(&far, "/leads_by_key/LIME_EVENT_UID", ""),
-        CrmChoice::Bitrix24 => keys(&far, "/deals_by_key/originId", "pass:"),
-    };
+    counted.crm = in_crm(crm, &far);
     counted
+}
+
+/// Business keys of passes in the CRM, with how many things carry each.
+pub(super) fn in_crm(crm: CrmChoice, far: &Value) -> BTreeMap<String, u64> {
+    match crm {
+        CrmChoice::Amocrm => keys(far, "/leads_by_key/LIME_EVENT_UID", ""),
+        CrmChoice::Bitrix24 => keys(far, "/deals_by_key/originId", "pass:"),
+    }
 }
 
 /// Business keys with how many things carry each.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sandbox::Host;
 use sandbox::faults::{Down, Mode, Rule};
-use sandbox::server::{self, Options, Running};
+use sandbox::server::{self, Addresses, Options, Running};
 use sandbox::turnstile::{Family, Simulator, Validator};
 
 use crate::mqtt::broker;
@@ -69,21 +69,7 @@ impl Stage {
         let addresses = &self.sandbox.addresses;
         let some = |text: &Option<String>| text.clone().unwrap_or_default();
         secret(&secrets, "lime-token", &some(&addresses.lime_token))?;
-        let crm = match self.crm {
-            CrmChoice::Amocrm => {
-                secret(&secrets, "amocrm-token", &some(&addresses.amocrm_token))?;
-                format!(
-                    "kind   = \"amocrm\"\nurl    = \"{}\"\ntoken  = {{ file = \"amocrm-token\" }}\npasses = {{ pipeline = \"Проходы\", stage = \"Прошёл\" }}\n",
-                    some(&addresses.amocrm_url)
-                )
-            }
-            CrmChoice::Bitrix24 => {
-                secret(&secrets, "bitrix24-webhook", &some(&addresses.bitrix24_webhook))?;
-                "kind    = \"bitrix24\"\nwebhook = { file = \"bitrix24-webhook\" }\n\
-                 passes  = { record = \"both\", pipeline = \"Проходы\", stage = \"Прошёл\" }\n"
-                    .to_owned()
-            }
-        };
+        let crm = crm_table(self.crm, addresses, &secrets)?;
         let mut text = format!(
             "# Written by `limegate demo`. Everything in it is played by the demo itself.\n\
              state_dir = {:?}\n\n\
@@ -109,23 +95,37 @@ impl Stage {
 
     /// The CRM's side of the sandbox.
     pub fn crm_host(&self) -> Host {
-        match self.crm {
-            CrmChoice::Amocrm => Host::Amocrm,
-            CrmChoice::Bitrix24 => Host::Bitrix24,
-        }
+        self.crm.host()
     }
+}
+
+/// The `[crm]` table, and its secret in the folder.
+pub(super) fn crm_table(crm: CrmChoice, addresses: &Addresses, secrets: &Path) -> std::io::Result<String> {
+    let some = |text: &Option<String>| text.clone().unwrap_or_default();
+    Ok(match crm {
+        CrmChoice::Amocrm => {
+            secret(secrets, "amocrm-token", &some(&addresses.amocrm_token))?;
+            format!(
+                "kind   = \"amocrm\"\nurl    = \"{}\"\ntoken  = {{ file = \"amocrm-token\" }}\npasses = {{ pipeline = \"Проходы\", stage = \"Прошёл\" }}\n",
+                some(&addresses.amocrm_url)
+            )
+        }
+        CrmChoice::Bitrix24 => {
+            secret(secrets, "bitrix24-webhook", &some(&addresses.bitrix24_webhook))?;
+            "kind    = \"bitrix24\"\nwebhook = { file = \"bitrix24-webhook\" }\n\
+             passes  = { record = \"both\", pipeline = \"Проходы\", stage = \"Прошёл\" }\n"
+                .to_owned()
+        }
+    })
 }
 
 /// The faults that take Lime and the CRM away.
 pub(super) fn outage(crm: CrmChoice) -> [Rule; 2] {
-    let crm = match crm {
-        CrmChoice::Amocrm => Host::Amocrm,
-        CrmChoice::Bitrix24 => Host::Bitrix24,
-    };
-    [Host::Lime, crm].map(|host| Rule::new(host, Mode::Down { how: Down::Refuse }))
+    [Host::Lime, crm.host()].map(|host| Rule::new(host, Mode::Down { how: Down::Refuse }))
 }
 
-fn secret(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
+/// Writes a secret that only its owner may read.
+pub(super) fn secret(folder: &Path, name: &str, text: &str) -> std::io::Result<()> {
     use std::io::Write;
     let mut file = std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(folder.join(name))?;
     file.write_all(text.as_bytes())

@@ -1,5 +1,8 @@
 //! A Modbus RTU module as the published map of the Wiren Board WB-MR6C describes it: coils 0 to 5 are the relays, discrete inputs 0 to 5 the inputs 1 to 6 and 7
-//! the input 0, input registers 32 and up count pulses (39: input 0). Written from the map and the Modbus specification, not from the gateway.
+//! the input 0, discrete inputs 96 to 101 what the relays really do, input registers 32 and up count pulses (39: input 0), holding registers 6, 8 to 16, 930 to 935
+//! and 938 to 943 its settings. Written from the map and the Modbus specification, not from the gateway.
+
+use std::collections::BTreeMap;
 
 const EXCEPTION: u8 = 0x80;
 const ILLEGAL_FUNCTION: u8 = 1;
@@ -8,6 +11,7 @@ const ILLEGAL_VALUE: u8 = 3;
 /// Relays, and as many inputs with a counter each.
 pub const RELAYS: usize = 6;
 const FIRST_COUNTER: u16 = 32;
+const FIRST_REAL: u16 = 96;
 
 /// What the module holds.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +21,7 @@ pub struct Module {
     coils: [bool; RELAYS],
     inputs: [bool; 8],
     counters: [u16; 8],
+    settings: BTreeMap<u16, u16>,
 }
 
 /// What a request did.
@@ -34,7 +39,7 @@ impl Module {
     /// At this address, all off, counters at the given count: a module that has been in service.
     #[must_use]
     pub fn new(address: u8, counted: u16) -> Self {
-        Self { address, counters: [counted; 8], ..Self::default() }
+        Self { address, counters: [counted; 8], settings: factory(), ..Self::default() }
     }
 
     /// Takes bytes from the line; what each whole request to this module did.
@@ -103,9 +108,12 @@ impl Module {
         let (first, second) = (words.first().copied().unwrap_or(0), words.get(1).copied().unwrap_or(0));
         let result = match function {
             1 => bits(&self.coils, first, second),
+            2 if first >= FIRST_REAL => bits(&self.coils, first - FIRST_REAL, second),
             2 => bits(&self.inputs, first, second),
+            3 => self.read_settings(first, second),
             4 => self.registers(first, second),
             5 => self.write(first, second).map(|()| data.to_vec()),
+            6 => self.set(first, second).map(|()| data.to_vec()),
             15 => self.write_many(first, second, data.get(5..).unwrap_or_default()).map(|()| data.get(..4).unwrap_or_default().to_vec()),
             _ => Err(ILLEGAL_FUNCTION),
         };
@@ -130,6 +138,18 @@ impl Module {
         Ok(std::iter::once(u8::try_from(counters.len() * 2).unwrap_or(u8::MAX)).chain(bytes).collect())
     }
 
+    fn read_settings(&self, first: u16, count: u16) -> Result<Vec<u8>, u8> {
+        let last = first.checked_add(count).filter(|_| (1..=125).contains(&count)).ok_or(ILLEGAL_VALUE)?;
+        let words: Option<Vec<u16>> = (first..last).map(|register| self.settings.get(&register).copied()).collect();
+        let bytes: Vec<u8> = words.ok_or(ILLEGAL_ADDRESS)?.iter().flat_map(|word| word.to_be_bytes()).collect();
+        Ok(std::iter::once(u8::try_from(bytes.len()).unwrap_or(u8::MAX)).chain(bytes).collect())
+    }
+
+    fn set(&mut self, register: u16, value: u16) -> Result<(), u8> {
+        *self.settings.get_mut(&register).ok_or(ILLEGAL_ADDRESS)? = value;
+        Ok(())
+    }
+
     fn write(&mut self, coil: u16, value: u16) -> Result<(), u8> {
         let on = match value {
             0xFF00 => true,
@@ -148,6 +168,11 @@ impl Module {
         }
         Ok(())
     }
+}
+
+/// Settings as they leave the factory: all 0 will do.
+fn factory() -> BTreeMap<u16, u16> {
+    [6..=6, 8..=16, 930..=935, 938..=943].into_iter().flatten().map(|register| (register, 0)).collect()
 }
 
 enum Step {
@@ -197,6 +222,24 @@ mod tests {
         assert!(module.take(head).is_empty());
         assert_eq!(module.take(tail).len(), 1);
         assert!(Module::new(2, 0).take(&on).is_empty());
+    }
+
+    #[test]
+    fn settings_are_kept_and_the_real_states_follow_the_relays() {
+        let mut module = Module::new(1, 0);
+        let mut ask = |request: &[u8]| {
+            let mut request = request.to_vec();
+            request.extend(crc(&request).to_le_bytes());
+            let answer = module.take(&request).remove(0).answer;
+            answer[..answer.len() - 2].to_vec()
+        };
+        assert_eq!(ask(&[1, 6, 0, 8, 0, 2]), [1, 6, 0, 8, 0, 2]);
+        assert_eq!(ask(&[1, 3, 0, 8, 0, 1]), [1, 3, 2, 0, 2]);
+        assert_eq!(ask(&[1, 3, 0, 100, 0, 1]), [1, 0x83, 2]);
+        assert_eq!(ask(&[1, 6, 0, 100, 0, 1]), [1, 0x86, 2]);
+        assert_eq!(ask(&[1, 2, 0, 97, 0, 1]), [1, 2, 1, 0]);
+        ask(&[1, 5, 0, 1, 0xFF, 0]);
+        assert_eq!(ask(&[1, 2, 0, 97, 0, 1]), [1, 2, 1, 1]);
     }
 
     #[test]
