@@ -36,6 +36,8 @@ const IN_FLIGHT: Duration = Duration::from_millis(300);
 const BUDGET_GUARD: Duration = Duration::from_millis(200);
 /// Between two tries to write what must be written.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Outputs that are not known to be off are switched off again after this.
+const CLOSE_AGAIN: Duration = Duration::from_secs(2);
 /// At a stop a guest in the way is waited for so long.
 const LAST_GUEST: Duration = Duration::from_secs(4);
 
@@ -167,6 +169,7 @@ enum Done {
     Opened { visit: Uuid, result: Result<(), NotOpened> },
     WaitOver(Uuid),
     GateClosed(Result<(), NotOpened>),
+    CloseAgain,
     Closed(Box<Pass>),
     Nothing,
 }
@@ -198,6 +201,10 @@ struct Runner {
     next: Option<Underway>,
     /// The gate at which a guest was told to go.
     told_to_go: Option<GateId>,
+    /// Why the outputs are not known to be off.
+    not_off: Option<String>,
+    /// They are to be switched off again.
+    closing_again: bool,
     work: JoinSet<Done>,
 }
 
@@ -205,7 +212,18 @@ impl Runner {
     fn new(shared: Shared, parts: Parts) -> Self {
         let rules = Rules { charge: parts.config.charge, evidence: parts.config.passage.is_some() };
         let machine = Machine::new(rules);
-        Self { shared, parts, machine, guests: HashMap::new(), hands: HashMap::new(), next: None, told_to_go: None, work: JoinSet::new() }
+        Self {
+            shared,
+            parts,
+            machine,
+            guests: HashMap::new(),
+            hands: HashMap::new(),
+            next: None,
+            told_to_go: None,
+            not_off: None,
+            closing_again: false,
+            work: JoinSet::new(),
+        }
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Inbox>) {
@@ -340,6 +358,15 @@ impl Runner {
             Done::Opened { visit, result } => self.opened(visit, result),
             Done::WaitOver(visit) => self.on(Event::WaitOver(visit)),
             Done::GateClosed(result) => self.gate_closed(result),
+            // A gate that is open for a guest is closed when its pulse or its visit ends.
+            Done::CloseAgain => {
+                self.closing_again = false;
+                if self.machine.visit().is_none() {
+                    self.close_gate();
+                } else {
+                    self.close_later();
+                }
+            }
             Done::Closed(pass) => self.closed(&pass),
         }
     }
@@ -409,11 +436,30 @@ impl Runner {
         self.on(Event::Opened(visit, opening));
     }
 
-    fn gate_closed(&self, result: Result<(), NotOpened>) {
-        if let Err(error) = &result {
-            tracing::error!(gate = %self.door(), %error, "the outputs of the gate are not known to be off");
+    /// A device that did not answer is told again until it does: at a start its line may be slower than its door.
+    fn gate_closed(&mut self, result: Result<(), NotOpened>) {
+        let trouble = result.err().map(|error| error.to_string());
+        if trouble != self.not_off {
+            match &trouble {
+                Some(error) => tracing::warn!(gate = %self.door(), %error, "the outputs of the gate are not known to be off"),
+                None => tracing::info!(gate = %self.door(), "the outputs of the gate are off"),
+            }
         }
-        self.status(|door| door.does_not_close = result.err().map(|error| error.to_string()));
+        self.not_off.clone_from(&trouble);
+        if trouble.is_some() {
+            self.close_later();
+        }
+        self.status(|door| door.does_not_close = trouble);
+    }
+
+    fn close_later(&mut self) {
+        if std::mem::replace(&mut self.closing_again, true) {
+            return;
+        }
+        self.work.spawn(async {
+            tokio::time::sleep(CLOSE_AGAIN).await;
+            Done::CloseAgain
+        });
     }
 
     fn closed(&mut self, pass: &Pass) {
