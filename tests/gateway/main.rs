@@ -6,6 +6,7 @@
 mod common;
 
 mod audit;
+mod doors;
 mod installer;
 mod journey;
 mod kills;
