@@ -28,6 +28,15 @@ fn people_and_secrets_stay_in() {
         let mut tap = park.venue.command(&["tap"]).stdout(std::fs::File::create(&tapped).unwrap()).stderr(Stdio::null()).spawn().unwrap();
         let cards: Vec<String> = park.media("card_uid").into_iter().filter(|uid| uid.len() == 8).take(5).collect();
         let codes = park.media("qr");
+        // Whoever listens has to hear before anything is shown that must not be heard.
+        let told = |file: &std::path::Path, word: &str| std::fs::read_to_string(file).unwrap().contains(word);
+        let mut before = 0;
+        while !told(&tapped, "stored in") || !told(heard.as_ref(), "online") {
+            before += 1;
+            assert!(before < 200, "neither tap nor the broker's listener hears anything");
+            park.publish(&format!("before-{before}"), "card_uid", &cards[0]);
+            park.wait_drained(before, LONG);
+        }
         for card in &cards {
             park.card(card);
         }
@@ -35,7 +44,7 @@ fn people_and_secrets_stay_in() {
         park.publish("canary-1", "card_uid", &cards[0]);
         // A code that nobody knows, a line that is no frame, a message that is no pass.
         assert!(park.code("CANARY-CODE-4711", LONG));
-        park.wait_drained(8, LONG);
+        park.wait_drained(8 + before, LONG);
 
         let mut shown = park.venue.log();
         for verb in [
