@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 5 | [`cli`] | everything below |
 //! | 4 | [`gateway`] (assembly of the running service) | everything below |
-//! | 3 | [`source`], [`device`], [`listen`], [`door`], [`mqtt`], [`delivery`], [`status`] | everything below |
+//! | 3 | [`source`], [`device`], [`listen`], [`door`], [`mqtt`], [`delivery`], [`feed`], [`status`] | everything below |
 //! | 2 | [`flow`] | everything below |
 //! | 1 | [`journal`], [`lime`], [`crm`], [`codec`], [`http`] | everything below |
 //! | 0 | [`domain`], [`clock`], [`config`], [`board`], [`files`], [`ports`], [`words`] | each other |
@@ -29,6 +29,7 @@ pub mod demo;
 pub mod device;
 pub mod domain;
 pub mod door;
+pub mod feed;
 pub mod files;
 pub mod flow;
 pub mod gateway;

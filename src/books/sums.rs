@@ -92,10 +92,10 @@ mod tests {
 
     use super::*;
     use crate::domain::{BootId, Direction, Medium, MediumKind, Moment, Pass, PassageState, Personal, Stamp, Sync, WriteOff, WriteOffStatus};
-    use crate::flow::CrmPolicy;
+    use crate::flow::{CrmPolicy, HubPolicy};
     use crate::journal::{Entry, Record, Settled, SettledItem};
 
-    const POLICY: CrmPolicy = CrmPolicy { enabled: true, refusals: false };
+    const POLICY: CrmPolicy = CrmPolicy { enabled: true, refusals: false, hub: HubPolicy::NOTHING };
 
     fn stamp() -> Stamp {
         Stamp { boot: BootId(Uuid::from_u128(1)), boot_ms: 1, wall_ms: 1, sync: Sync::Synced }

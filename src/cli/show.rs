@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::books::{JobLine, JobState};
 use crate::config::Language;
-use crate::domain::{Pass, Stamp};
+use crate::domain::{Change, Pass, Stamp};
 use crate::journal::{DeadLetter, Entry, Record};
 use crate::words::{cli as heads, date_time, journal as words};
 
@@ -16,6 +16,7 @@ pub(super) fn concerns(entry: &Entry, key: &str) -> bool {
         Record::Decided(decided) => decided.visit,
         Record::WriteOff(write_off) => write_off.pass_id,
         Record::Dead(letter) => letter.key,
+        Record::Change(change) => change.key(),
         _ => return false,
     };
     key.len() >= 8 && id.to_string().starts_with(&key.to_ascii_lowercase())
@@ -28,6 +29,7 @@ pub(super) fn entry_json(entry: &Entry, cards: bool) -> Value {
         Record::Visit(pass) => pass_json("visit", pass, cards),
         Record::Decided(decided) => json!({"kind": "decided", "visit": decided.visit, "decision": decided.decision, "stamp": decided.stamp}),
         Record::Door(event) => json!({"kind": "door", "event": event}),
+        Record::Change(change) => json!({"kind": "change", "change": masked(change)}),
         Record::WriteOff(write_off) => json!({"kind": "write_off", "write_off": write_off}),
         Record::Sending(sending) => json!({"kind": "sending", "to": sending.to, "jobs": sending.jobs, "stamp": sending.stamp}),
         Record::Settled(settled) => {
@@ -46,6 +48,17 @@ pub(super) fn entry_json(entry: &Entry, cards: bool) -> Value {
     if let Value::Object(map) = &mut value {
         map.insert("seq".to_owned(), json!(entry.seq));
         map.insert("v".to_owned(), json!(1));
+    }
+    value
+}
+
+/// A change without whom it is about: people's names and phones are looked up where they belong.
+fn masked(change: &Change) -> Value {
+    let mut value = json!(change);
+    for path in ["/told/preorder/contact", "/told/preorder/comment", "/told/preorder/event/title"] {
+        if let Some(personal) = value.pointer_mut(path).filter(|personal| !personal.is_null()) {
+            *personal = json!("***");
+        }
     }
     value
 }

@@ -11,7 +11,7 @@ use super::gates::{self, unquoted};
 use super::raw::{self, SecretAt};
 use super::read::{At, Span, missing, nearest, shown};
 use super::{
-    Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, modules, units, web_json,
+    Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, hub, modules, units, web_json,
 };
 use crate::board::{self, Board};
 use crate::words::Word;
@@ -68,6 +68,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         web_json::check(root.web_json.as_ref(), gates.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), &mut checker);
     let journal = checker.journal(&root.journal.unwrap_or_default());
     let delivery = checker.delivery(&root.delivery.unwrap_or_default(), crm.as_ref().map(|crm| &crm.kind));
+    let hub = hub::check(root.hub.as_ref(), crm.as_ref(), &mut checker);
     let state_dir = match &root.state_dir {
         Some(path) => checker.absolute(path, "state_dir", "state_dir = \"/var/lib/limegate\""),
         None => Some(PathBuf::from(STATE_DIR)),
@@ -88,6 +89,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         web_json: web_json?,
         journal: journal?,
         delivery: delivery?,
+        hub: hub?,
     })
 }
 

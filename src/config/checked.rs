@@ -30,6 +30,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// Delivery.
     pub delivery: Delivery,
+    /// The integration of Lime and the CRM, where this box runs it.
+    pub hub: Option<super::Hub>,
 }
 
 /// `[site]`

@@ -183,7 +183,8 @@ fn stages(table: &raw::PassesTable, language: Language, checker: &mut Checker<'_
     Some((pipeline?, stage?))
 }
 
-fn stage(at: Option<&At<raw::Stage>>, default: StageRef, key: &'static str, checker: &mut Checker<'_>) -> Option<StageRef> {
+/// A pipeline, a stage, a user or a group: as people see it, or by id.
+pub(super) fn stage(at: Option<&At<raw::Stage>>, default: StageRef, key: &'static str, checker: &mut Checker<'_>) -> Option<StageRef> {
     let Some(at) = at else { return Some(default) };
     let (raw::Stage::Name(value) | raw::Stage::Id(value)) = &at.value;
     if value.is_empty() || value.chars().count() > 255 || value.chars().any(char::is_control) {

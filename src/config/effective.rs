@@ -58,6 +58,9 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
         let table = json!({ "listen": web_json.listen.to_string(), "password": web_json.password.as_ref().map(secret) });
         root.insert("web_json".to_owned(), table);
     }
+    if let (Some(hub), Some(root)) = (&config.hub, root.as_object_mut()) {
+        root.insert("hub".to_owned(), super::hub::effective(hub, stage));
+    }
     without_nothing(root)
 }
 

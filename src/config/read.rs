@@ -252,15 +252,15 @@ macro_rules! table {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, schemars::JsonSchema)]
         #[schemars(deny_unknown_fields)]
-        pub(super) struct $name {
-            $($(#[$field_doc])* pub(super) $field: Option<$type>,)*
+        pub(in crate::config) struct $name {
+            $($(#[$field_doc])* pub(in crate::config) $field: Option<$type>,)*
         }
 
         impl $name {
             /// As people write it.
-            pub(super) const TITLE: &'static str = $title;
+            pub(in crate::config) const TITLE: &'static str = $title;
             /// The keys it may have.
-            pub(super) const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+            pub(in crate::config) const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
 
             fn read_table(
                 table: &toml::de::DeTable<'_>,
@@ -302,7 +302,7 @@ macro_rules! choice {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, schemars::JsonSchema)]
-        pub(super) enum $name {
+        pub(in crate::config) enum $name {
             $($(#[$variant_doc])* #[schemars(rename = $text)] $variant,)*
         }
 

@@ -27,6 +27,9 @@ pub enum Effect {
     Repeatable,
     /// It creates something for these jobs: `sending` is journalled first, and an unknown outcome makes them doubtful.
     Creates(Vec<Seq>),
+    /// It sets what is there to fixed values, and may be repeated like what only asks. These lines of the ledger are on disk before its first byte
+    /// leaves: what it sets is then known as ours when a feed tells of it, whatever becomes of the answer and of this box.
+    Sets(Vec<Learned>),
 }
 
 /// One request on behalf of the batch.

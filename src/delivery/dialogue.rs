@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::http::Answer;
-use crate::journal::{LedgerKey, Record, Sending, Store};
+use crate::journal::{LedgerKey, Record, Sending, Settled, Store};
 
 use super::conversation::{Call, Courier, Effect, Ledger, NoAnswer, Step};
 use super::job::Job;
@@ -79,8 +79,12 @@ impl Desk {
             return Called::NotSent { retry_ms: self.clock.boot_ms() + DISK_PAUSE_MS };
         };
         let creates = match &call.effect {
-            Effect::Repeatable => None,
+            Effect::Repeatable | Effect::Sets(_) => None,
             Effect::Creates(jobs) => Some(jobs),
+        };
+        let first = match &call.effect {
+            Effect::Sets(learned) if !learned.is_empty() => Some(learned),
+            _ => None,
         };
         let limited = |answer: &Answer| match self.courier.limited(call.host, answer) {
             Some(pause) => Some(Some(pause)),
@@ -96,6 +100,13 @@ impl Desk {
             if let (Some(jobs), false) = (creates, announced) {
                 let sending = Sending { to: self.courier.destination(), jobs: jobs.clone(), stamp: self.clock.stamp() };
                 if self.store.append(vec![Record::Sending(sending)]).await.is_err() {
+                    return Called::NotSent { retry_ms: self.clock.boot_ms() + DISK_PAUSE_MS };
+                }
+                announced = true;
+            }
+            if let (Some(learned), false) = (first, announced) {
+                let known = Settled { to: self.courier.destination(), items: Vec::new(), learned: learned.clone(), stamp: self.clock.stamp() };
+                if self.store.append(vec![Record::Settled(known)]).await.is_err() {
                     return Called::NotSent { retry_ms: self.clock.boot_ms() + DISK_PAUSE_MS };
                 }
                 announced = true;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Moment, OrderKey, Pass, Seq, WriteOff};
+use crate::domain::{Change, Moment, OrderKey, Pass, Seq, WriteOff};
 
 /// What is owed.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Work {
     },
     /// The CRM: bring the contact up to date, and record this write-off.
     Pass(WriteOff),
+    /// Lime and the CRM: bring the other side up to date with what a feed told.
+    Change(Change),
 }
 
 /// What an earlier attempt left open.

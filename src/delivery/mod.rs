@@ -25,5 +25,5 @@ pub use conversation::{Call, Confirmed, Conversation, Courier, Effect, Host, Led
 pub use job::{Doubt, Job, Work};
 pub use letters::{LetterError, drop_dead, revive};
 pub use pace::Limit;
-pub use remote::{Health, Lane, Remote, Reply, too_many_requests};
+pub use remote::{Health, Lane, Limited, Remote, Reply, too_many_requests};
 pub use runner::{Parts, Remotes, Runner};

@@ -226,10 +226,18 @@ impl Remote {
     /// # Errors
     /// When no answer can be had, or the authorisation is refused.
     pub async fn ask(&self, request: Request) -> Result<Answer, Failure> {
+        self.ask_in(Lane::Fresh, request, &too_many_requests).await
+    }
+
+    /// The same in a lane of one's choice, and where a limit is told in another way than by 429.
+    ///
+    /// # Errors
+    /// When no answer can be had, or the authorisation is refused.
+    pub async fn ask_in(&self, lane: Lane, request: Request, limited: Limited<'_>) -> Result<Answer, Failure> {
         let label = request.label;
         for _ in 0..LIMITED_TRIES {
-            let turn = self.turn(Lane::Fresh).await.map_err(|_| Failure::NotSent(self.last_error(label)))?;
-            match self.exchange(turn, request.clone(), Lane::Fresh, &too_many_requests).await {
+            let turn = self.turn(lane).await.map_err(|_| Failure::NotSent(self.last_error(label)))?;
+            match self.exchange(turn, request.clone(), lane, limited).await {
                 Reply::Answered(answer) => return Ok(answer),
                 Reply::NotSent => return Err(Failure::NotSent(self.last_error(label))),
                 Reply::Unknown => return Err(Failure::Unknown(self.last_error(label))),

@@ -143,6 +143,7 @@ impl Supply {
                     (pass.id, Work::WriteOff { pass: pass.clone(), occurred: self.corrector.moment(&pass.stamp) })
                 }
                 Record::WriteOff(write_off) => (write_off.pass_id, Work::Pass(write_off.clone())),
+                Record::Change(change) => (change.key(), Work::Change(change.clone())),
                 _ => {
                     batch.unreadable.push(one.seq);
                     continue;
@@ -163,6 +164,7 @@ impl Supply {
     fn stamp_of(&self, seq: Seq) -> Option<Stamp> {
         match self.store.get(seq).ok()??.record {
             Record::Pass(pass) => Some(pass.stamp),
+            Record::Change(change) => Some(change.stamp),
             Record::WriteOff(write_off) => match self.store.get(write_off.pass_seq).ok()??.record {
                 Record::Pass(pass) => Some(pass.stamp),
                 _ => None,
@@ -173,7 +175,7 @@ impl Supply {
 
     /// The queue of a job, whatever the policy says now: it was made under the policy of its day.
     fn order_of(&self, seq: Seq) -> Result<Option<OrderKey>, ()> {
-        let every = CrmPolicy { enabled: true, refusals: true };
+        let every = CrmPolicy::EVERYTHING;
         let entry = self.store.get(seq).map_err(|_| ())?;
         Ok(entry.and_then(|entry| job_at(&entry.record, every)).filter(|(to, _)| *to == self.to).map(|(_, order)| order))
     }
@@ -187,6 +189,7 @@ impl Supply {
 fn is_fresh(record: &Record, now: &Stamp) -> bool {
     match record {
         Record::WriteOff(write_off) => now.wall_ms.saturating_sub(write_off.occurred.at_ms) < FRESH_MS,
+        Record::Change(change) => !change.back_fill && now.wall_ms.saturating_sub(change.changed_ms) < FRESH_MS,
         _ => true,
     }
 }

@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use super::ids::ClientId;
 use super::people::Personal;
 
 /// What kind of thing the value identifies. The names are those of the Lime gateway API v1.
@@ -48,6 +49,20 @@ pub struct Medium {
 /// Passes with one order key are delivered first in, first out. Derived from the medium; stable over restarts; tells nobody the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderKey(pub u32);
+
+impl OrderKey {
+    /// The queue of all that is about one client.
+    #[must_use]
+    pub fn of_client(client: &ClientId) -> Self {
+        Self(crc32c::crc32c(client.as_str().as_bytes()))
+    }
+
+    /// The queue of all that is about one deal, by the CRM's id.
+    #[must_use]
+    pub fn of_deal(id: &str) -> Self {
+        Self(crc32c::crc32c_append(crc32c::crc32c(b"deal:"), id.as_bytes()))
+    }
+}
 
 impl Medium {
     /// The key of the queue in which this medium's passes stand. Two media may share one: that costs parallelism, never order.

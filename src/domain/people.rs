@@ -55,9 +55,10 @@ impl fmt::Display for Personal {
 }
 
 /// A phone number as digits, country code first, no plus: `79991234567`. The spellings +7…, 8… and 7… of one Russian number are one phone.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode)]
 #[serde(transparent)]
-pub struct Phone(Personal);
+#[cbor(transparent)]
+pub struct Phone(#[n(0)] Personal);
 
 impl Phone {
     /// Reads any spelling. `None` when fewer than seven digits are left.

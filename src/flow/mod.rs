@@ -1,5 +1,7 @@
 //! Flows: fact + what is known -> jobs. Pure functions; never I/O, a clock or tokio.
 
+mod hub;
 mod passes;
 
+pub use hub::HubPolicy;
 pub use passes::{CrmPolicy, job_at};

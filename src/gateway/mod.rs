@@ -8,6 +8,7 @@ pub mod audit;
 mod controllers;
 mod doors;
 mod follow;
+mod hub;
 mod keep;
 mod notify;
 mod remotes;
@@ -25,8 +26,9 @@ use crate::control::{self, Control};
 use crate::delivery::{Parts, Runner};
 use crate::device::{self, Started};
 use crate::door::ByHand;
-use crate::flow::CrmPolicy;
-use crate::journal::{Disk, HostDisk, Journal, OpenError, Options, Store};
+use crate::feed;
+use crate::flow::{CrmPolicy, HubPolicy};
+use crate::journal::{Destination, Disk, HostDisk, Journal, OpenError, Options, Store};
 use crate::mqtt;
 use crate::source::{Intake, JournalIntake, mqtt as validators, serial};
 use crate::status::{Hub, Memory, Texts, mqtt as publisher};
@@ -76,10 +78,18 @@ pub fn journal_options(config: &Config, clock: SharedClock) -> Options {
     }
 }
 
-/// Which write-offs the CRM is told of.
+/// Which facts the CRM is told of.
 #[must_use]
 pub fn crm_policy(config: &Config) -> CrmPolicy {
-    CrmPolicy { enabled: true, refusals: config.crm.refusals }
+    let hub = config.hub.as_ref().map_or(HubPolicy::NOTHING, |hub| HubPolicy {
+        clients: hub.clients.registration || hub.clients.change || hub.contacts.to_crm,
+        receipts: !hub.deals.is_empty() || hub.clients.purchase,
+        products: hub.products,
+        preorders: hub.preorders.to_crm || hub.preorders.to_lime,
+        contacts: hub.contacts.to_lime || hub.contacts.to_crm,
+        deals: hub.preorders.to_lime,
+    });
+    CrmPolicy { enabled: true, refusals: config.crm.refusals, hub }
 }
 
 /// What the gateway and whoever runs it say to each other.
@@ -191,6 +201,12 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     }
     devices.extend(deciding);
     doors.start(&around, broker.as_ref(), devices, &mut readers, &mut rest)?;
+
+    let hint = feed::Hint::default();
+    if let Some(courier) = remotes.couriers.iter().find(|courier| courier.destination() == Destination::Crm) {
+        let around = hub::Around { config, store, clock, remotes: &remotes.remotes, courier, hint: &hint, stop: &stop };
+        hub::start(&around, &mut readers);
+    }
 
     let mut delivery = JoinSet::new();
     for courier in remotes.couriers {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::domain::{DeviceRecord, OrderKey, Seq, Stamp};
-use crate::flow::CrmPolicy;
+use crate::flow::{CrmPolicy, HubPolicy};
 
 use super::core::{self, Core, Parts};
 use super::disk::{Disk, Hold, LockError};
@@ -70,7 +70,7 @@ impl Options {
             budget_bytes: 2 << 30,
             retain: Duration::from_secs(30 * 86_400),
             index_cache_bytes: 8 << 20,
-            crm: CrmPolicy { enabled: true, refusals: false },
+            crm: CrmPolicy { enabled: true, refusals: false, hub: HubPolicy::NOTHING },
             clock,
             inline: false,
         }
@@ -443,7 +443,7 @@ impl Core {
                 if frame.order == order && super::state::job_of(frame.flags) == Some(to) {
                     jobs.extend(match frame.kind {
                         CARRIED => minicbor::decode::<Carried>(frame.payload).ok().map(|carried| carried.seq),
-                        kind::PASS | kind::WRITE_OFF => Some(frame.seq),
+                        kind::PASS | kind::WRITE_OFF | kind::CHANGE => Some(frame.seq),
                         _ => None,
                     });
                 }

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Decision, DoorEvent, Pass, Seq, Stamp, WriteOff};
+use crate::domain::{Change, Decision, DoorEvent, Pass, Seq, Stamp, WriteOff};
 
 pub use crate::domain::Anchor;
 
@@ -74,6 +74,9 @@ pub enum Record {
     /// Something happened at a door that is no pass. What a person orders is synced before the gate opens.
     #[n(10)]
     Door(#[n(0)] DoorEvent),
+    /// A feed of Lime's or the CRM's told of something. Synced together with the cursor that covers it, which is a line of the ledger.
+    #[n(11)]
+    Change(#[n(0)] Change),
 }
 
 /// What was decided for a visit.

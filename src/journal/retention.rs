@@ -169,7 +169,7 @@ fn carried(frame: &Frame<'_>) -> (Seq, Carried) {
 
 fn may_be_needed(state: &State, frame: &Frame<'_>) -> bool {
     let (at, carried) = match frame.kind {
-        kind::PASS | kind::WRITE_OFF => return job_of(frame.flags).is_some_and(|to| state.lane(to).needs(frame.seq)),
+        kind::PASS | kind::WRITE_OFF | kind::CHANGE => return job_of(frame.flags).is_some_and(|to| state.lane(to).needs(frame.seq)),
         kind::DEAD | kind::ANCHOR | kind::VISIT | kind::DECIDED | CARRIED => carried(frame),
         _ => return false,
     };

@@ -31,6 +31,7 @@ pub(super) mod kind {
     pub const VISIT: u8 = 8;
     pub const DECIDED: u8 = 9;
     pub const DOOR: u8 = 10;
+    pub const CHANGE: u8 = 11;
 }
 
 /// The kind of a record.
@@ -47,6 +48,7 @@ pub(super) fn kind_of(record: &Record) -> u8 {
         Record::Visit(_) => kind::VISIT,
         Record::Decided(_) => kind::DECIDED,
         Record::Door(_) => kind::DOOR,
+        Record::Change(_) => kind::CHANGE,
     }
 }
 
@@ -214,6 +216,7 @@ impl State {
                 }
             }
             Record::Door(_) => {}
+            Record::Change(_) => self.fact(head),
             Record::WriteOff(write_off) => {
                 let doubt = self.lane(Destination::Lime).doubt_to.filter(|(last, _)| write_off.pass_seq <= *last);
                 self.settle(Destination::Lime, write_off.pass_seq, Lane::confirm);

@@ -224,4 +224,12 @@ super::words! {
     LAST_GOOD_USED: "В {file} есть ошибки (limegate check их покажет); здесь действуют последние годные настройки.",
         "{file} has mistakes (limegate check shows them); this goes by the last good config.";
     WARNINGS: "{n} {n#предупреждение|предупреждения|предупреждений}", "{n} {n#warning|warnings}";
+
+    // [hub]
+    RULE_NEVER_FITS: "до этого правила дело не дойдёт: всё, что ему подходит, забирает правило выше", "this rule can never fit: the one above takes all that would";
+    RULE_HERE: "это правило", "this rule";
+    RULE_FIRST: "это правило раньше", "this rule comes first";
+    RULE_HELP: "поставьте узкое правило перед широким", "put the narrow rule before the wide one";
+    RULE_NO_KIND: "список `kinds` пуст: правилу не подойдёт ни один чек", "`kinds` is empty: no receipt can fit this rule";
+    RULE_EMPTY_RANGE: "`at_most` меньше, чем `at_least`: правилу не подойдёт ни один чек", "`at_most` is below `at_least`: no receipt can fit this rule";
 }

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use limegate::domain::{DeviceRecord, OrderKey, Seq, Stamp};
-use limegate::flow::{CrmPolicy, job_at};
+use limegate::flow::{CrmPolicy, HubPolicy, job_at};
 use limegate::journal::{
     Anchor, AppendError, Appended, BoxFuture, DeadLetter, Destination, Entry, JournalStat, LedgerKey, ReadError, Record, Store, Totals,
 };
 use tokio::sync::watch;
 
-pub const POLICY: CrmPolicy = CrmPolicy { enabled: true, refusals: true };
+pub const POLICY: CrmPolicy = CrmPolicy { enabled: true, refusals: true, hub: HubPolicy::NOTHING };
 
 #[derive(Default)]
 struct Side {

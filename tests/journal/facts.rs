@@ -8,7 +8,7 @@ use limegate::domain::{
     BootId, DeviceRecord, Direction, GateId, Medium, MediumKind, Moment, Pass, PassageState, Personal, Seq, ServicePointId, Stamp, Sync, WriteOff,
     WriteOffStatus,
 };
-use limegate::flow::CrmPolicy;
+use limegate::flow::{CrmPolicy, HubPolicy};
 use limegate::journal::{Destination, Disk, Journal, Options, Record, Settled, SettledItem, Store};
 use uuid::Uuid;
 
@@ -92,7 +92,7 @@ pub fn options(dir: &Path, clock: SharedClock) -> Options {
     Options {
         segment_bytes: 64 * 1024,
         budget_bytes: 64 << 20,
-        crm: CrmPolicy { enabled: true, refusals: false },
+        crm: CrmPolicy { enabled: true, refusals: false, hub: HubPolicy::NOTHING },
         inline: true,
         ..Options::new(dir, clock)
     }

@@ -105,7 +105,7 @@ impl Memory {
 pub fn write_off(job: &Job) -> Option<&WriteOff> {
     match &job.work {
         Work::Pass(write_off) => Some(write_off),
-        Work::WriteOff { .. } => None,
+        Work::WriteOff { .. } | Work::Change(_) => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The config as typed. The comments here are the descriptions in the published JSON Schema.
 
+pub(super) mod hub;
+
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -37,6 +39,8 @@ table! {
         journal: At<Journal>,
         /// How deliveries are paced and repeated.
         delivery: At<DeliveryTable>,
+        /// The integration of Lime and the CRM. One box of a venue has it; the others only deliver their passes.
+        hub: At<hub::Hub>,
     }
 }
 
@@ -685,6 +689,10 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     (WebJson::TITLE, WebJson::KEYS),
     (Journal::TITLE, Journal::KEYS),
     (DeliveryTable::TITLE, DeliveryTable::KEYS),
+    (hub::Hub::TITLE, hub::Hub::KEYS),
+    (hub::HubContacts::TITLE, hub::HubContacts::KEYS),
+    (hub::HubDeal::TITLE, hub::HubDeal::KEYS),
+    (hub::HubPreorders::TITLE, hub::HubPreorders::KEYS),
 ];
 
 impl Root {
