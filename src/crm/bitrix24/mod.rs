@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`wire`], [`fault`] | what an answer says, what an error means |
 //! | [`batch`], [`operating`] | fifty commands in a request, the run-time budget |
-//! | [`schema`] | the portal's names of our fields, funnel and stage |
+//! | [`schema`], [`places`] | the portal's names of our fields, funnels, stages, catalog |
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
 //! | [`setup`] | fields, funnel, rights |
 //! | [`audit`] | asking for what was delivered |
@@ -23,6 +23,7 @@ mod courier;
 pub mod fault;
 pub mod operating;
 mod passes;
+pub mod places;
 mod portal;
 pub mod record;
 pub mod renamed;
