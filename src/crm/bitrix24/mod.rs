@@ -9,7 +9,7 @@
 //! | [`batch`], [`operating`] | fifty commands in a request, the run-time budget |
 //! | [`schema`], [`places`] | the portal's names of our fields, funnels, stages, catalog |
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
-//! | [`setup`] | fields, funnel, rights |
+//! | [`setup`], `setup_hub` | fields, funnels, stages, people, catalog, rights |
 //! | [`audit`] | asking for what was delivered |
 //! | [`record`] | what is written |
 //! | `courier`, `talk`, `contacts`, `passes`, `book`, `portal` | the conversation about a batch of jobs |
@@ -29,6 +29,7 @@ pub mod record;
 pub mod renamed;
 pub mod schema;
 pub mod setup;
+mod setup_hub;
 mod talk;
 pub mod wire;
 
