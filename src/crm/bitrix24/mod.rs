@@ -7,9 +7,9 @@
 //! |---|---|
 //! | [`wire`], [`fault`] | what an answer says, what an error means |
 //! | [`batch`], [`operating`] | fifty commands in a request, the run-time budget |
-//! | [`schema`] | the portal's names of our fields, funnel and stage |
+//! | [`schema`], [`places`] | the portal's names of our fields, funnels, stages, catalog |
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
-//! | [`setup`] | fields, funnel, rights |
+//! | [`setup`], `setup_hub` | fields, funnels, stages, people, catalog, rights |
 //! | [`audit`] | asking for what was delivered |
 //! | [`record`] | what is written |
 //! | `courier`, `talk`, `errands`, `contacts`, `passes`, `book`, `portal` | the conversation about a batch of jobs |
@@ -27,6 +27,7 @@ pub mod fault;
 mod feed_deals;
 pub mod operating;
 mod passes;
+pub mod places;
 mod portal;
 mod preorders;
 mod products;
@@ -35,6 +36,7 @@ pub mod record;
 pub mod renamed;
 pub mod schema;
 pub mod setup;
+mod setup_hub;
 mod talk;
 pub mod wire;
 
