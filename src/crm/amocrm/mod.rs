@@ -17,6 +17,7 @@ pub mod errors;
 pub mod lead;
 pub mod ledger;
 pub mod oauth;
+pub mod places;
 pub mod schema;
 mod search;
 pub mod setup;

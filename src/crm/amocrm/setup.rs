@@ -32,9 +32,15 @@ pub enum Read {
     ContactFields,
     /// The lead's fields.
     LeadFields,
+    /// The account's users.
+    Users,
+    /// Its lists.
+    Catalogs,
+    /// The fields of a list.
+    ProductFields(u64),
 }
 
-/// All of it.
+/// All that passes need.
 pub const READS: [Read; 4] = [Read::Account, Read::Pipelines, Read::ContactFields, Read::LeadFields];
 
 impl Read {
@@ -46,6 +52,9 @@ impl Read {
             Self::Pipelines => wire::get("/leads/pipelines", self.label()),
             Self::ContactFields => wire::get(&format!("/contacts/custom_fields?limit={PAGE}"), self.label()),
             Self::LeadFields => wire::get(&format!("/leads/custom_fields?limit={PAGE}"), self.label()),
+            Self::Users => wire::get(&format!("/users?limit={PAGE}"), self.label()),
+            Self::Catalogs => wire::get(&format!("/catalogs?limit={PAGE}"), self.label()),
+            Self::ProductFields(catalog) => wire::get(&format!("/catalogs/{catalog}/custom_fields?limit={PAGE}"), self.label()),
         }
     }
 
@@ -57,13 +66,21 @@ impl Read {
             Self::Pipelines => "GET /leads/pipelines",
             Self::ContactFields => "GET /contacts/custom_fields",
             Self::LeadFields => "GET /leads/custom_fields",
+            Self::Users => "GET /users",
+            Self::Catalogs => "GET /catalogs",
+            Self::ProductFields(_) => "GET /catalogs/{id}/custom_fields",
         }
     }
 
     /// Where the entries are.
     #[must_use]
     pub fn key(self) -> &'static str {
-        if self == Self::Pipelines { "pipelines" } else { "custom_fields" }
+        match self {
+            Self::Pipelines => "pipelines",
+            Self::Users => "users",
+            Self::Catalogs => "catalogs",
+            Self::Account | Self::ContactFields | Self::LeadFields | Self::ProductFields(_) => "custom_fields",
+        }
     }
 
     /// Takes the first answer; `Some(next)` is the path of the next page. `None` when the answer cannot be read.
@@ -85,6 +102,9 @@ impl Read {
             Self::Pipelines => raw.pipelines.extend(items),
             Self::ContactFields => raw.contact_fields.extend(items),
             Self::LeadFields => raw.lead_fields.extend(items),
+            Self::Users => raw.users.extend(items),
+            Self::Catalogs => raw.catalogs.extend(items),
+            Self::ProductFields(_) => raw.product_fields.extend(items),
         }
     }
 }
@@ -160,21 +180,39 @@ fn needed(side: Side, texts: &Texts) -> Vec<Needed> {
 
 async fn set_up(line: Line<Request, Answer>, config: AmoCrm, texts: Texts, mode: Mode) -> Result<Plan, SetupError> {
     let mut raw = Raw::default();
+    let items = passes(&line, &config, &texts, mode, &mut raw).await?;
+    Ok(Plan { crm: "amocrm", account: raw.account_name(), items })
+}
+
+/// All that passes need.
+pub(super) async fn passes(
+    line: &Line<Request, Answer>,
+    config: &AmoCrm,
+    texts: &Texts,
+    mode: Mode,
+    raw: &mut Raw,
+) -> Result<Vec<Item>, SetupError> {
     for read in READS {
-        let answer = ask(&line, read.first()).await?;
-        let mut next = read.take(&answer, &mut raw).ok_or(SetupError::Unreadable { request: read.label(), what: "amoCRM's JSON" })?;
-        while let Some(path) = next.take() {
-            let page = list(&line, Request::get(path, read.label()), read.key()).await?;
-            read.put(page.items, &mut raw);
-            next = page.next;
-        }
+        take(line, read, raw).await?;
     }
     let mut items = Vec::new();
     for side in SIDES {
-        side_items(&line, &texts, mode, side, &raw, &mut items).await?;
+        side_items(line, texts, mode, side, raw, &mut items).await?;
     }
-    items.extend(stage_items(&raw, &config));
-    Ok(Plan { crm: "amocrm", account: raw.account_name(), items })
+    items.extend(stage_items(raw, config));
+    Ok(items)
+}
+
+/// Reads all pages of something.
+pub(super) async fn take(line: &Line<Request, Answer>, read: Read, raw: &mut Raw) -> Result<(), SetupError> {
+    let answer = ask(line, read.first()).await?;
+    let mut next = read.take(&answer, raw).ok_or(SetupError::Unreadable { request: read.label(), what: "amoCRM's JSON" })?;
+    while let Some(path) = next.take() {
+        let page = list(line, Request::get(path, read.label()), read.key()).await?;
+        read.put(page.items, raw);
+        next = page.next;
+    }
+    Ok(())
 }
 
 /// The group and fields of one side, created where they lack.
@@ -272,7 +310,7 @@ pub(super) async fn list(line: &Line<Request, Answer>, request: Request, key: &s
     wire::page(&answer, key).ok_or(SetupError::Unreadable { request: label, what: "a list" })
 }
 
-async fn ask(line: &Line<Request, Answer>, request: Request) -> Result<Answer, SetupError> {
+pub(super) async fn ask(line: &Line<Request, Answer>, request: Request) -> Result<Answer, SetupError> {
     let label = request.label;
     let answer = line.ask(request).await;
     let status = answer.status.as_u16();
