@@ -8,6 +8,7 @@ pub mod amocrm;
 pub mod audit;
 pub mod bitrix24;
 pub mod card;
+pub mod deal_fields;
 pub mod guests;
 pub mod login;
 pub mod script;

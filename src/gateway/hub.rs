@@ -6,7 +6,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::SharedClock;
-use crate::config::Config;
+use crate::config::{Config, CrmKind};
+use crate::crm::bitrix24;
 use crate::delivery::{Courier, Host, Remotes};
 use crate::feed::{self, Feed, Hint};
 use crate::journal::Store;
@@ -46,6 +47,9 @@ pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
 
 /// The feeds that the config asks for.
 fn feeds(config: &Config) -> Vec<Box<dyn Feed>> {
-    let Some(_hub) = &config.hub else { return Vec::new() };
-    Vec::new()
+    let Some(hub) = &config.hub else { return Vec::new() };
+    match &config.crm.kind {
+        CrmKind::AmoCrm(_) => Vec::new(),
+        CrmKind::Bitrix24(portal) => bitrix24::feeds(portal, hub),
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::batch::{Command, LIMIT, Outcome};
 use super::book::Halt;
+use super::errands::Errand;
 use super::fault::{self, Class};
 use super::portal::Broken;
 use super::record::{self, ORIGINATOR, Parts};
@@ -18,7 +19,7 @@ use super::wire;
 use crate::crm::card::{Card, CardField, Known, Written, card};
 use crate::crm::guests;
 use crate::delivery::Verdict;
-use crate::domain::{Client, ClientId, Seq, Transaction, WriteOff};
+use crate::domain::{Client, ClientId, Seq, Told, Transaction, WriteOff};
 use crate::lime::ParseProblem;
 
 /// Keys asked for in one command: well below a page, so that doubles at the portal cannot push one out.
@@ -96,8 +97,8 @@ impl Talk {
     }
 
     fn contact_is_needed(&self, client: &ClientId) -> bool {
-        let of = self.tasks.iter().filter(|task| task.write_off.client_id.as_ref() == Some(client) && self.book.is_open(task.seq));
-        of.into_iter().any(|task| self.settings.lines() || !task.doubtful)
+        let mut of = self.tasks.iter().filter(|task| task.write_off.client_id.as_ref() == Some(client) && self.book.is_open(task.seq));
+        of.any(|task| self.settings.lines() || !task.doubtful) || self.errands.iter().any(|errand| errand.client() == Some(client))
     }
 
     /// Ids by origin, the oldest where there are several.
@@ -206,7 +207,8 @@ impl Talk {
         }
     }
 
-    fn contact(&self, client: &ClientId) -> Option<u64> {
+    /// The client's contact, where it is known.
+    pub(super) fn contact(&self, client: &ClientId) -> Option<u64> {
         self.guests.get(client)?.contact
     }
 
@@ -236,20 +238,32 @@ impl Talk {
         Ok(())
     }
 
-    /// Writes what changed into the cards of guests with fresh passes, and creates the contacts that are missing.
+    /// Writes what changed into the cards that are due, and creates the contacts that are missing.
     pub(super) async fn bring_cards_up_to_date(&mut self) -> Result<(), Halt> {
-        let stale = self.guests_where(|talk, client, guest| {
-            let fresh = talk.fresh_write_offs(client);
-            let covered = |write_off: &&WriteOff| guest.before.as_ref().is_some_and(|before| before.covers(write_off));
-            let done = guest.contact.is_some() && fresh.iter().all(covered);
-            !fresh.is_empty() && !done
-        });
+        let stale = self.guests_where(Self::card_is_due);
         self.ask_lime(&stale).await?;
         let known = |talk: &Self, client: &ClientId| matches!(talk.guests.get(client).map(|guest| &guest.lime), Some(Lime::Known(..)));
         let (there, missing): (Vec<_>, Vec<_>) =
             stale.into_iter().filter(|client| known(self, client)).partition(|client| self.contact(client).is_some());
         self.update_contacts(&there).await?;
         self.create_contacts(&missing).await
+    }
+
+    /// Something fresh is told of the guest, and it is a moment at which the card is brought up to date, or the contact is missing for it.
+    fn card_is_due(&self, client: &ClientId, guest: &Guest) -> bool {
+        let moments = self.settings.moments();
+        let passes = self.fresh_write_offs(client);
+        let told = || self.fresh_errands(client);
+        if guest.contact.is_none() {
+            return !passes.is_empty() || told().any(|errand| errand.makes_contacts(moments.registration));
+        }
+        let covered = |write_off: &&WriteOff| guest.before.as_ref().is_some_and(|before| before.covers(write_off));
+        (moments.pass && !passes.iter().all(covered))
+            || told().any(|errand| match &errand.change.told {
+                Told::Receipt(_) => moments.purchase,
+                Told::Client { deleted, .. } => moments.change && !deleted,
+                _ => false,
+            })
     }
 
     async fn update_contacts(&mut self, clients: &[ClientId]) -> Result<(), Halt> {
@@ -346,7 +360,7 @@ impl Talk {
     fn update_of(&self, client: &ClientId, item: Option<&Value>) -> Option<(Written, record::Fields)> {
         let guest = self.guests.get(client)?;
         let Lime::Known(known, _) = &guest.lime else { return None };
-        if self.open_tasks_of(client).is_empty() {
+        if self.open_jobs_of(client).is_empty() {
             return None;
         }
         let (card, parts) = self.card_of(client)?;
@@ -378,7 +392,7 @@ impl Talk {
     async fn create_chunk(&mut self, clients: &[ClientId], with_emails: bool) -> Result<Vec<ClientId>, Halt> {
         let (mut asked, mut commands, mut jobs) = (Vec::new(), Vec::new(), Vec::new());
         for client in clients {
-            let tasks = self.open_tasks_of(client);
+            let tasks = self.open_jobs_of(client);
             let (Some(Lime::Known(known, _)), Some((card, _)), false) =
                 (self.guests.get(client).map(|guest| &guest.lime), self.card_of(client), tasks.is_empty())
             else {
@@ -456,20 +470,20 @@ impl Talk {
     }
 
     fn verdict_for_guest(&mut self, client: &ClientId, verdict: &Verdict) {
-        for seq in self.open_tasks_of(client) {
+        for seq in self.open_jobs_of(client) {
             self.book.decide(seq, verdict.clone());
         }
-    }
-
-    fn open_tasks_of(&self, client: &ClientId) -> Vec<Seq> {
-        let of = self.tasks.iter().filter(|task| task.write_off.client_id.as_ref() == Some(client));
-        of.map(|task| task.seq).filter(|seq| self.book.is_open(*seq)).collect()
     }
 
     /// The guest's write-offs that are to be recorded now.
     fn fresh_write_offs(&self, client: &ClientId) -> Vec<&WriteOff> {
         let of = self.tasks.iter().filter(|task| task.write_off.client_id.as_ref() == Some(client));
         of.filter(|task| !task.doubtful && self.book.is_open(task.seq)).map(|task| &task.write_off).collect()
+    }
+
+    /// What is told of the guest, and is to be delivered now.
+    fn fresh_errands<'a>(&'a self, client: &'a ClientId) -> impl Iterator<Item = &'a Errand> {
+        self.errands.iter().filter(move |errand| !errand.doubtful && errand.client() == Some(client) && self.book.is_open(errand.seq))
     }
 
     fn guests_where(&self, wanted: impl Fn(&Self, &ClientId, &Guest) -> bool) -> Vec<ClientId> {
