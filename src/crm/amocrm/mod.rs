@@ -20,6 +20,7 @@ pub mod ledger;
 mod memory;
 pub mod oauth;
 mod passes;
+pub mod places;
 mod preorders;
 mod products;
 mod receipts;
