@@ -9,6 +9,7 @@
 //! a person's data in a reason, a label or a ledger key.
 
 pub mod audit;
+mod cards;
 pub mod contact;
 pub mod courier;
 mod deliver;
@@ -16,7 +17,13 @@ mod desk;
 pub mod errors;
 pub mod lead;
 pub mod ledger;
+mod memory;
 pub mod oauth;
+mod passes;
+pub mod places;
+mod preorders;
+mod products;
+mod receipts;
 pub mod schema;
 mod search;
 pub mod setup;
