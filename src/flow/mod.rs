@@ -1,5 +1,6 @@
 //! Flows: fact + what is known -> jobs. Pure functions; never I/O, a clock or tokio.
 
+pub mod contacts;
 mod hub;
 mod passes;
 

@@ -200,7 +200,7 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         readers.spawn(one.task);
     }
     devices.extend(deciding);
-    doors.start(&around, broker.as_ref(), devices, &mut readers, &mut rest)?;
+    doors.start(&around, broker.as_ref(), devices, &mut readers, &mut rest).await?;
 
     let hint = feed::Hint::default();
     if let Some(courier) = remotes.couriers.iter().find(|courier| courier.destination() == Destination::Crm) {
