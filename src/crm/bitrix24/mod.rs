@@ -11,8 +11,8 @@
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
 //! | [`setup`], `setup_hub` | fields, funnels, stages, people, catalog, rights |
 //! | [`audit`] | asking for what was delivered |
-//! | [`record`] | what is written |
-//! | `courier`, `talk`, `errands`, `contacts`, `passes`, `book`, `portal` | the conversation about a batch of jobs |
+//! | [`record`], [`catalog`] | what is written |
+//! | `courier`, `talk`, `errands`, `contacts`, `passes`, `book`, `portal`, `ended` | the conversation about a batch of jobs |
 //! | `receipts`, `products`, `preorders` | what of the two-way integration is no contact |
 //! | `feed_deals` | what the portal is asked for by itself |
 
@@ -20,8 +20,10 @@ pub mod audit;
 pub mod auth;
 pub mod batch;
 mod book;
+pub mod catalog;
 mod contacts;
 mod courier;
+mod ended;
 mod errands;
 pub mod fault;
 mod feed_deals;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::batch::{Command, LIMIT, Outcome};
 use super::book::Halt;
-use super::catalog::{self, Sectioned, Shelved};
+use super::catalog::{self, Leaf, Sectioned, Shelved, leaf_key};
 use super::ended::Ended;
 use super::errands::LookUp;
 use super::places::{self, Shelf};
@@ -21,7 +21,6 @@ use crate::config::Hub;
 use crate::delivery::Verdict;
 use crate::domain::{Change, Product, Seq, Told};
 use crate::journal::LedgerKey;
-use crate::lime::products::{Leaf, key as leaf_key};
 
 /// Ids asked for in one command: well below a page, so that doubles at the portal cannot push one out.
 const KEYS: usize = 25;

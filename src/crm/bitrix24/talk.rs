@@ -20,6 +20,7 @@ use super::book::{Book, Halt};
 use super::contacts::Guest;
 use super::errands::{Errand, Kept, LookUp};
 use super::operating::Operating;
+use super::places::Places;
 use super::portal::Portal;
 use super::schema::{self, Schema};
 use super::{preorders, products, receipts};
@@ -209,6 +210,7 @@ impl Opening {
             guests: self.guests,
             lime: self.lime,
             schema: Schema::default(),
+            places: None,
             looked_again: false,
             book: self.book,
         };
@@ -234,6 +236,8 @@ pub struct Talk {
     /// How Lime is asked for guests.
     pub(super) lime: Guests,
     pub(super) schema: Schema,
+    /// Where the integration puts things, once that was needed.
+    pub(super) places: Option<Places>,
     /// The schema was read afresh in this conversation.
     pub(super) looked_again: bool,
     pub(super) book: Book,
