@@ -64,6 +64,10 @@ fn what_a_cashier_sells_is_in_the_journal_once_over_kill_9() {
     park.venue.wait_status("all are told", LONG, |_| receipts(&park).len() >= sold.len());
     assert_eq!(receipts(&park), sold, "seed {seed}");
 
+    // The list names each by its id, and shows nobody's name.
+    let listed = park.venue.output(&["journal", "list", "--what", "receipt", "--limit", "5", "--lang", "en"], 0);
+    assert!(listed.contains("receipt") && listed.contains(sold.last().expect("a sale")), "{listed}");
+
     // Passes and their books are as they were.
     let verified = park.venue.output(&["verify"], 0);
     assert!(verified.contains("OK"), "{verified}");
