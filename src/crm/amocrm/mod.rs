@@ -20,6 +20,7 @@ pub mod lead;
 pub mod ledger;
 mod links;
 mod groups;
+pub mod hub_setup;
 mod memory;
 pub mod oauth;
 mod passes;
