@@ -1,5 +1,7 @@
 //! Lime's products in the list of products.
 
+use limegate::delivery::Work;
+use limegate::domain::Told;
 use serde_json::{Value, json};
 
 use crate::hub_rig::{Fate, Rig, heard};
@@ -110,14 +112,12 @@ fn an_element_that_an_earlier_box_made_is_taken_over_and_one_that_people_deleted
     rig.deliver(heard);
     let before = elements(&rig).len();
     // Another box: it knows nothing.
-    let mut notes = std::mem::take(&mut rig.notes);
-    for (key, value) in notes.all() {
-        if !key.kind.starts_with("amocrm.product") {
+    let known = std::mem::take(&mut rig.notes);
+    for (key, value) in known.all() {
+        if key.kind != "amocrm.product" {
             rig.notes.put(&key.kind, &key.key, value);
         }
     }
-    notes = crate::hand::Notes::default();
-    drop(notes);
     rig.cashier("product", json!({"id": "p-1", "price": 60_000}));
     rig.listen();
     rig.deliver(heard);
@@ -134,11 +134,12 @@ fn an_account_without_lists_holds_products_and_nothing_else() {
     let mut rig = Rig::new(|_| {});
     assert!(rig.site.amocrm.switch("extended", &json!(false)));
     rig.listen();
-    let waiting = rig.queue.len();
+    let products = |rig: &Rig| rig.queue.iter().filter(|job| matches!(&job.work, Work::Change(change) if matches!(change.told, Told::Product(_)))).count();
+    let waiting = products(&rig);
     for _ in 0..3 {
         rig.converse(&mut |_| Fate::Heard);
     }
-    assert_eq!((rig.queue.len(), rig.dead.len()), (waiting, 0));
+    assert_eq!((products(&rig), rig.dead.len(), rig.queue.len()), (waiting, 0, waiting));
     assert!(rig.site.amocrm.switch("extended", &json!(true)));
     rig.pass_time(16 * 60);
     rig.deliver(heard);

@@ -59,7 +59,8 @@ impl Rig {
         assert!(site.amocrm.switch("limit_per_second", &json!(null)));
         let mut hub = Hub::usual(&CrmKind::AmoCrm(config()), Language::Ru);
         change(&mut hub);
-        let feeds: Vec<Box<dyn Feed>> = Kind::ALL.into_iter().map(|kind| Box::new(LimeFeed::new(kind)) as Box<dyn Feed>).collect();
+        let kinds = [Kind::Products, Kind::Transactions, Kind::Preorders];
+        let feeds: Vec<Box<dyn Feed>> = kinds.into_iter().map(|kind| Box::new(LimeFeed::new(kind)) as Box<dyn Feed>).collect();
         let mut rig = Self {
             site,
             notes: Notes::default(),
@@ -227,6 +228,7 @@ impl Rig {
         let courier = AmoCourier::new(config(), Some(self.hub.clone()), texts());
         let mut talk = courier.begin(jobs, &self.notes, self.wall_ms);
         let mut step = talk.next(None);
+        let mut sending: Vec<Seq> = Vec::new();
         let (verdicts, learned) = loop {
             let call = match step {
                 Step::Done { verdicts, learned } => break (verdicts, learned),
@@ -239,18 +241,18 @@ impl Rig {
             if fate == Fate::NotSent {
                 break talk.give_up(NoAnswer::NotSent);
             }
-            if let Effect::Sets(learned) = &call.effect {
-                self.notes.learn(learned.clone());
+            match &call.effect {
+                Effect::Sets(learned) => self.notes.learn(learned.clone()),
+                Effect::Creates(jobs) => sending.extend(jobs),
+                Effect::Repeatable => {}
             }
             let answer = self.send(call.host, &call.request);
             match (fate, answer) {
                 (Fate::Heard, Some(answer)) => step = talk.next(Some(&answer)),
                 (Fate::Dies, _) => {
-                    // What was learned is gone; what was about to be created is in doubt.
-                    if let Effect::Creates(jobs) = &call.effect {
-                        for job in self.queue.iter_mut().filter(|job| jobs.contains(&job.seq)) {
-                            job.doubt = Some(Doubt { since_boot_ms: 0, sent_wall_ms: self.wall_ms, missed: 0 });
-                        }
+                    // What was learned is gone; what was to be created is in doubt.
+                    for job in self.queue.iter_mut().filter(|job| sending.contains(&job.seq)) {
+                        job.doubt = Some(Doubt { since_boot_ms: 0, sent_wall_ms: self.wall_ms, missed: 0 });
                     }
                     return;
                 }
