@@ -10,6 +10,7 @@ use crate::config::{Config, CrmKind};
 use crate::crm::bitrix24;
 use crate::delivery::{Courier, Host, Remotes};
 use crate::feed::{self, Feed, Hint};
+use crate::flow::contacts::Keyer;
 use crate::journal::Store;
 
 /// What the feeds are run with.
@@ -18,6 +19,8 @@ pub(super) struct Around<'a> {
     pub store: &'a Arc<dyn Store>,
     pub clock: &'a SharedClock,
     pub remotes: &'a Remotes,
+    /// For marks of people's data.
+    pub keyer: Option<&'a Keyer>,
     /// The CRM's.
     pub courier: &'a Arc<dyn Courier>,
     pub hint: &'a Hint,
@@ -26,7 +29,7 @@ pub(super) struct Around<'a> {
 
 /// Starts the feeds; none where this box is not the venue's hub.
 pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
-    for feed in feeds(around.config) {
+    for feed in feeds(around.config, around.keyer) {
         let Some(remote) = (match feed.host() {
             Host::Lime => Some(&around.remotes.lime),
             Host::Crm => around.remotes.crm.as_ref(),
@@ -46,10 +49,10 @@ pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
 }
 
 /// The feeds that the config asks for.
-fn feeds(config: &Config) -> Vec<Box<dyn Feed>> {
+fn feeds(config: &Config, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
     let Some(hub) = &config.hub else { return Vec::new() };
     match &config.crm.kind {
         CrmKind::AmoCrm(_) => Vec::new(),
-        CrmKind::Bitrix24(portal) => bitrix24::feeds(portal, hub),
+        CrmKind::Bitrix24(portal) => bitrix24::feeds(portal, hub, keyer),
     }
 }
