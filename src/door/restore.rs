@@ -123,9 +123,7 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, ManualClock};
-    use crate::domain::{
-        AtDoor, Decision, DecisionMode, GateId, Medium, MediumKind, Moment, Personal, ServicePointId, WriteOff, WriteOffStatus,
-    };
+    use crate::domain::{AtDoor, Decision, DecisionMode, GateId, Medium, MediumKind, Moment, Personal, ServicePointId, WriteOff, WriteOffStatus};
     use crate::journal::sim::SimDisk;
     use crate::journal::{DeadLetter, Journal, Options};
 

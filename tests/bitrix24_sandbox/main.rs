@@ -5,6 +5,8 @@
 
 #[path = "../delivery/clock.rs"]
 mod clock;
+mod goods;
+mod shop;
 #[path = "../delivery/store.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod store;
