@@ -10,6 +10,7 @@ pub mod bitrix24;
 pub mod card;
 pub mod deal_fields;
 pub mod guests;
+mod hub_texts;
 pub mod login;
 pub mod script;
 pub mod setup;

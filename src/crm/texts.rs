@@ -69,7 +69,7 @@ impl Texts {
         Self { language, zone }
     }
 
-    fn pick(&self, ru: &'static str, en: &'static str) -> &'static str {
+    pub(super) fn pick(&self, ru: &'static str, en: &'static str) -> &'static str {
         match self.language {
             Language::Ru => ru,
             Language::En => en,

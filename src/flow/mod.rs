@@ -1,6 +1,7 @@
 //! Flows: fact + what is known -> jobs. Pure functions; never I/O, a clock or tokio.
 
 pub mod contacts;
+pub mod deals;
 mod hub;
 mod passes;
 

@@ -28,7 +28,7 @@ use crate::tap::Event;
 const SIGNALS: usize = 256;
 /// Records looked at together.
 const PAGE: usize = 512;
-/// How often the status hears of the snapshot.
+/// How often the status hears of the snapshot, when it stays as it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A line of modules, and what of each belongs to which gate.
@@ -249,6 +249,7 @@ async fn tell(snapshot: Arc<Snapshot>, clock: SharedClock, hub: Arc<Hub>, mut st
         hub.update(|now| now.entitlements = Some(EntitlementsState { version, media, age_ms, fresh }));
         tokio::select! {
             () = tokio::time::sleep(TELL_EVERY) => {}
+            () = snapshot.renewed() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }

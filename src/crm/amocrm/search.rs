@@ -91,6 +91,24 @@ pub async fn contact(desk: &mut Desk, schema: &Schema, id: u64, client: &Client)
     Ok(Contact::read(&entry, schema).filter(|contact| contact.client.as_ref().is_none_or(|bears| *bears == client.id)))
 }
 
+/// The contact that bears a client's id, if there is one.
+///
+/// # Errors
+/// When it cannot be asked now.
+pub async fn bearing(desk: &mut Desk, schema: &Schema, client: &ClientId) -> Result<Option<u64>, Stop> {
+    let mut next = Some(format!("/api/v4/contacts?query={}&limit={PAGE}", wire::encoded(client.as_str())));
+    for _ in 0..HIT_PAGES {
+        let Some(path) = next.take() else { break };
+        let page = desk.page(crate::http::Request::get(path, "GET /contacts?query"), "contacts").await?;
+        let mut found = page.items.iter().filter_map(|entry| Contact::read(entry, schema));
+        if let Some(contact) = found.find(|contact| contact.client.as_ref() == Some(client)) {
+            return Ok(Some(contact.id));
+        }
+        next = page.next;
+    }
+    Ok(None)
+}
+
 /// The best contact of each client so far: the surest match, and of several the oldest.
 #[derive(Debug, Default)]
 struct Best(BTreeMap<ClientId, (Match, Contact)>);

@@ -12,7 +12,7 @@ use crate::http::Answer;
 
 use super::desk::{Desk, Stop};
 use super::errors::{BadItem, Meaning, meaning};
-use super::wire;
+use super::{elements, wire};
 
 /// Items of one write: the API takes 250 and asks for no more than 50.
 pub const BATCH: usize = 50;
@@ -28,23 +28,43 @@ pub enum What {
     ChangeContacts,
     /// `POST /leads`
     CreateLeads,
+    /// `POST /catalogs/{id}/elements`
+    CreateElements(u64),
+    /// `PATCH /catalogs/{id}/elements`
+    ChangeElements(u64),
 }
 
 impl What {
     fn creates(self) -> bool {
-        self != Self::ChangeContacts
+        !matches!(self, Self::ChangeContacts | Self::ChangeElements(_))
     }
 
     fn entity(self) -> &'static str {
-        if self == Self::CreateLeads { "leads" } else { "contacts" }
+        match self {
+            Self::CreateContacts | Self::ChangeContacts => "contacts",
+            Self::CreateLeads => "leads",
+            Self::CreateElements(_) | Self::ChangeElements(_) => "elements",
+        }
     }
 
     fn request(self, items: &[Item]) -> crate::http::Request {
         let body: Vec<&Value> = items.iter().map(|item| &item.body).collect();
+        let elements = |catalog: u64| format!("/catalogs/{catalog}/elements");
         match self {
             Self::CreateContacts => wire::send(Method::POST, "/contacts", &body, "POST /contacts"),
             Self::ChangeContacts => wire::send(Method::PATCH, "/contacts", &body, "PATCH /contacts"),
             Self::CreateLeads => wire::send(Method::POST, "/leads", &body, "POST /leads"),
+            Self::CreateElements(catalog) => wire::send(Method::POST, &elements(catalog), &body, "POST /catalogs/{id}/elements"),
+            Self::ChangeElements(catalog) => wire::send(Method::PATCH, &elements(catalog), &body, "PATCH /catalogs/{id}/elements"),
+        }
+    }
+
+    /// What an entry of the answer is called by. An element is answered whole, and what its `request_id` reads as is not sure.
+    fn name_of(self, entry: &Value) -> Option<String> {
+        match self {
+            Self::CreateElements(_) => elements::external_id(entry).or_else(|| wire::text(entry.get("request_id"))),
+            what if what.creates() => wire::text(entry.get("request_id")),
+            _ => wire::text(entry.get("id")),
         }
     }
 }
@@ -134,8 +154,7 @@ pub async fn write(desk: &mut Desk, what: What, items: Vec<Item>, fates: &mut BT
 /// The batch was taken: each item's id by its name. An item that the answer does not name may or may not be there.
 fn settle(desk: &mut Desk, what: What, items: &[Item], answer: &Answer, fates: &mut BTreeMap<String, Fate>) {
     let taken = wire::page(answer, what.entity()).map(|page| page.items).unwrap_or_default();
-    let name = if what.creates() { "request_id" } else { "id" };
-    let ids: BTreeMap<String, u64> = taken.iter().filter_map(|entry| Some((wire::text(entry.get(name))?, wire::id(entry.get("id"))?))).collect();
+    let ids: BTreeMap<String, u64> = taken.iter().filter_map(|entry| Some((what.name_of(entry)?, wire::id(entry.get("id"))?))).collect();
     for item in items {
         match (ids.get(&item.name), item.name.parse()) {
             (Some(id), _) => drop(fates.insert(item.name.clone(), Fate::Written(*id))),

@@ -10,6 +10,7 @@ use crate::config::{Bitrix24, Hub, Language};
 use crate::crm::script::Talk;
 use crate::crm::texts::Texts;
 use crate::delivery::{Conversation, Courier, Host, Job, Ledger};
+use crate::flow::contacts::Keyer;
 use crate::http::Answer;
 use crate::journal::Destination;
 
@@ -30,7 +31,7 @@ impl Bitrix24Courier {
     /// A courier for one portal. `zone` is the venue's.
     #[must_use]
     pub fn new(config: &Bitrix24, language: Language, zone: jiff::tz::TimeZone) -> Self {
-        let settings = Settings { passes: config.passes.clone(), texts: Texts::new(language, zone), hub: None };
+        let settings = Settings { passes: config.passes.clone(), texts: Texts::new(language, zone), hub: None, keyer: None };
         Self { settings: Arc::new(settings), shared: Arc::default() }
     }
 
@@ -38,6 +39,13 @@ impl Bitrix24Courier {
     #[must_use]
     pub fn with_hub(mut self, hub: Option<Hub>) -> Self {
         self.settings = Arc::new(Settings { hub, ..(*self.settings).clone() });
+        self
+    }
+
+    /// The same courier with the box's key for marks of people's data: without it no contact goes both ways.
+    #[must_use]
+    pub fn with_marks(mut self, keyer: Option<Keyer>) -> Self {
+        self.settings = Arc::new(Settings { keyer, ..(*self.settings).clone() });
         self
     }
 }

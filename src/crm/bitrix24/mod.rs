@@ -12,7 +12,8 @@
 //! | [`setup`], `setup_hub` | fields, funnels, stages, people, catalog, rights |
 //! | [`audit`] | asking for what was delivered |
 //! | [`record`], [`catalog`] | what is written |
-//! | `courier`, `talk`, `errands`, `contacts`, `passes`, `book`, `portal`, `ended` | the conversation about a batch of jobs |
+//! | `courier`, `talk`, `errands`, `contacts`, `cards`, `passes`, `book`, `portal`, `ended` | the conversation about a batch of jobs |
+//! | [`person`], `meetings` | contacts that go both ways |
 //! | `receipts`, `products`, `preorders` | what of the two-way integration is no contact |
 //! | `feed_deals` | what the portal is asked for by itself |
 
@@ -20,6 +21,7 @@ pub mod audit;
 pub mod auth;
 pub mod batch;
 mod book;
+mod cards;
 pub mod catalog;
 mod contacts;
 mod courier;
@@ -27,8 +29,11 @@ mod ended;
 mod errands;
 pub mod fault;
 mod feed_deals;
+mod meetings;
+pub mod offline;
 pub mod operating;
 mod passes;
+pub mod person;
 pub mod places;
 mod portal;
 mod preorders;

@@ -19,11 +19,12 @@ use serde_json::Value;
 use super::book::{Book, Halt};
 use super::contacts::Guest;
 use super::errands::{Errand, Kept, LookUp};
+use super::meetings::CONNECTOR;
 use super::operating::Operating;
 use super::places::Places;
 use super::portal::Portal;
 use super::schema::{self, Schema};
-use super::{preorders, products, receipts};
+use super::{offline, preorders, products, receipts};
 use crate::config::{ClientMoments, Hub, PassesAs};
 use crate::crm::card::Written;
 use crate::crm::guests::Guests;
@@ -31,6 +32,7 @@ use crate::crm::script::{Ending, Line};
 use crate::crm::texts::Texts;
 use crate::delivery::{Call, Job, Ledger, NoAnswer, Verdict, Work};
 use crate::domain::{ClientId, Seq, Told, WriteOff};
+use crate::flow::contacts::{Keyer, Link, overruled_key};
 use crate::http::Answer;
 use crate::journal::LedgerKey;
 
@@ -43,6 +45,8 @@ pub struct Settings {
     pub texts: Texts,
     /// The two-way integration, where this box runs it.
     pub hub: Option<Hub>,
+    /// The box's key for marks of people's data; contacts go both ways only with it.
+    pub keyer: Option<Keyer>,
 }
 
 impl Settings {
@@ -91,6 +95,12 @@ pub fn contact_key(client: &ClientId) -> LedgerKey {
 #[must_use]
 pub fn card_key(client: &ClientId) -> LedgerKey {
     LedgerKey { kind: "bitrix24.card".to_owned(), key: client.as_str().to_owned() }
+}
+
+/// Where the ledger keeps whose a contact is, where this box runs the integration: a contact that was deleted cannot be asked.
+#[must_use]
+pub fn holder_key(contact: u64) -> LedgerKey {
+    LedgerKey { kind: "bitrix24.client".to_owned(), key: contact.to_string() }
 }
 
 /// Where the ledger keeps the deal of a pass whose timeline line is still owed.
@@ -152,6 +162,7 @@ pub struct Opening {
     guests: BTreeMap<ClientId, Guest>,
     lime: Guests,
     schema: Option<Schema>,
+    heeded: bool,
     book: Book,
 }
 
@@ -182,19 +193,25 @@ impl Opening {
                 (Work::WriteOff { .. }, _) => book.decide(job.seq, Halt::new("crm/not_a_write_off")),
             }
         }
+        let both_ways = settings.hub.is_some() && settings.keyer.is_some();
         let named = tasks.iter().filter_map(|task| task.write_off.client_id.as_ref()).chain(errands.iter().filter_map(Errand::client));
         let mut guests = BTreeMap::new();
         for client in named {
             guests.entry(client.clone()).or_insert_with(|| {
                 let before = ledger.get(&card_key(client)).as_deref().and_then(Written::parse);
                 let contact = ledger.get(&contact_key(client)).and_then(|id| id.parse().ok());
-                Guest { contact, ours: before.is_some(), before, ..Guest::default() }
+                let link = if both_ways { look_up.get(Link::ledger_key(client)).and_then(Link::from_json) } else { None };
+                if link.is_some() {
+                    look_up.get(overruled_key(client));
+                }
+                Guest { contact, ours: before.is_some(), before, link, ..Guest::default() }
             });
         }
+        let heeded = both_ways && ledger.get(&offline::ledger_key(CONNECTOR)).is_some();
         let kept = look_up.done();
         let schema = ledger.get(&schema::ledger_key(&settings.passes)).and_then(|text| serde_json::from_str(&text).ok());
         let lime = Guests::new(ledger, now_ms);
-        Self { settings, shared, now_ms, tasks, errands, kept, guests, lime, schema, book }
+        Self { settings, shared, now_ms, tasks, errands, kept, guests, lime, schema, heeded, book }
     }
 
     /// Holds the conversation.
@@ -212,6 +229,7 @@ impl Opening {
             schema: Schema::default(),
             places: None,
             looked_again: false,
+            heeded: self.heeded,
             book: self.book,
         };
         let halt = talk.all(self.schema).await.err().unwrap_or_else(|| Halt::new("crm/unfinished"));
@@ -240,6 +258,8 @@ pub struct Talk {
     pub(super) places: Option<Places>,
     /// The schema was read afresh in this conversation.
     pub(super) looked_again: bool,
+    /// The portal passes our own changes of contacts over when it tells of changes.
+    pub(super) heeded: bool,
     pub(super) book: Book,
 }
 
@@ -252,6 +272,7 @@ impl Talk {
             Some(schema) => self.schema = schema,
             None => self.look_again().await?,
         }
+        self.note_contacts();
         self.find_contacts().await?;
         self.ask_for_the_doubtful().await?;
         self.resolve_people();
