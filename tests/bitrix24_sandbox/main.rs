@@ -6,6 +6,7 @@
 #[path = "../delivery/clock.rs"]
 mod clock;
 mod goods;
+mod sales;
 mod shop;
 #[path = "../delivery/store.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]

@@ -11,7 +11,7 @@
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
 //! | [`setup`], `setup_hub` | fields, funnels, stages, people, catalog, rights |
 //! | [`audit`] | asking for what was delivered |
-//! | [`record`], [`catalog`] | what is written |
+//! | [`record`], [`catalog`], `sale` | what is written |
 //! | `courier`, `talk`, `errands`, `contacts`, `cards`, `passes`, `book`, `portal`, `ended` | the conversation about a batch of jobs |
 //! | [`person`], `meetings` | contacts that go both ways |
 //! | `receipts`, `products`, `preorders` | what of the two-way integration is no contact |
@@ -41,6 +41,7 @@ mod products;
 mod receipts;
 pub mod record;
 pub mod renamed;
+mod sale;
 pub mod schema;
 pub mod setup;
 mod setup_hub;
