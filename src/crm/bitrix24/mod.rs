@@ -11,8 +11,8 @@
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
 //! | [`setup`], `setup_hub` | fields, funnels, stages, people, catalog, rights |
 //! | [`audit`] | asking for what was delivered |
-//! | [`record`] | what is written |
-//! | `courier`, `talk`, `errands`, `contacts`, `cards`, `passes`, `book`, `portal` | the conversation about a batch of jobs |
+//! | [`record`], [`catalog`], `sale` | what is written |
+//! | `courier`, `talk`, `errands`, `contacts`, `cards`, `passes`, `book`, `portal`, `ended` | the conversation about a batch of jobs |
 //! | [`person`], `meetings` | contacts that go both ways |
 //! | `receipts`, `products`, `preorders` | what of the two-way integration is no contact |
 //! | `feed_contacts`, `feed_deals` | what the portal is asked for by itself |
@@ -23,8 +23,10 @@ pub mod auth;
 pub mod batch;
 mod book;
 mod cards;
+pub mod catalog;
 mod contacts;
 mod courier;
+mod ended;
 mod errands;
 pub mod fault;
 mod feed_contacts;
@@ -43,6 +45,7 @@ mod products;
 mod receipts;
 pub mod record;
 pub mod renamed;
+mod sale;
 pub mod schema;
 pub mod setup;
 mod setup_hub;
