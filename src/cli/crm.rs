@@ -94,7 +94,8 @@ fn dialogue(config: &Config, mode: Mode) -> Box<dyn Dialogue> {
                 BitrixAuth::Webhook(_) => "webhook".to_owned(),
                 BitrixAuth::OAuth { portal, .. } => host_of(portal).unwrap_or_default(),
             };
-            Box::new(bitrix24::setup::errand(bitrix.passes.clone(), texts, portal, mode))
+            let needs = bitrix24::setup::Needs { passes: bitrix.passes.clone(), hub: config.hub.clone() };
+            Box::new(bitrix24::setup::errand(needs, texts, portal, mode))
         }
     }
 }

@@ -34,6 +34,10 @@ pub enum Subject {
     Stage,
     /// A right of the token.
     Right,
+    /// Somebody who is responsible for deals.
+    Person,
+    /// The catalog of products.
+    Catalog,
 }
 
 /// Whose it is.
@@ -145,6 +149,8 @@ impl Plan {
                 Subject::Pipeline => word("воронка", "pipeline"),
                 Subject::Stage => word("этап", "stage"),
                 Subject::Right => word("право", "right"),
+                Subject::Person => word("сотрудник", "person"),
+                Subject::Catalog => word("каталог", "catalog"),
             };
             let state = match item.state {
                 State::Present => word("есть", "there"),

@@ -12,6 +12,7 @@ mod online;
 pub mod policy;
 mod recent;
 mod recover;
+mod restore;
 mod router;
 mod run;
 pub mod snapshot;
@@ -20,6 +21,7 @@ pub use authority::{Answer, Authority, Commit};
 pub use online::Online;
 pub use recent::{Bars, Recent};
 pub use recover::{RecoverError, close_left};
+pub use restore::used_before;
 pub use router::{ByHand, NoDoor, Router, doors_of};
 pub use run::{Door, HandError, Parts, Seat, Shared};
 

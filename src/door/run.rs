@@ -336,6 +336,10 @@ impl Runner {
             }
             Signal::Link(up) => {
                 self.status(|door| door.away = !*up);
+                // Outputs that could not be switched off while it was away need not wait.
+                if *up && self.not_off.is_some() && self.machine.visit().is_none() {
+                    self.close_gate();
+                }
                 Event::Link(*up)
             }
             Signal::Fault(code) => {

@@ -14,11 +14,11 @@ use crate::config::{BusLine, Config, DoorConfig, Gate, Module, ModuleKind, Passa
 use crate::delivery::Remote;
 use crate::device::mqtt::MqttModule;
 use crate::device::{self, Actuator, Contact, NotOpened, Open, Ordered, Signalled, Started, Voice, Wiring, gate_board, modbus, mqtt};
-use crate::domain::{Direction, GateId, PassageState, ServicePointId};
+use crate::domain::{GateId, Seq, ServicePointId};
 use crate::door::snapshot::decide::Wall;
-use crate::door::snapshot::{self, Overview, PointRules, Restored, Rules, Snapshot, neighbours};
-use crate::door::{self, Door, Entitlements, Recent, Router, Seat, Shared, Used};
-use crate::journal::{Destination, Record, Store};
+use crate::door::snapshot::{self, Overview, PointRules, Rules, Snapshot, neighbours};
+use crate::door::{self, Door, Entitlements, Recent, Router, Seat, Shared};
+use crate::journal::{Record, Store};
 use crate::mqtt::ClientHandle;
 use crate::source::Intake;
 use crate::status::{EntitlementsState, Hub};
@@ -28,7 +28,7 @@ use crate::tap::Event;
 const SIGNALS: usize = 256;
 /// Records looked at together.
 const PAGE: usize = 512;
-/// How often the status hears of the snapshot.
+/// How often the status hears of the snapshot, when it stays as it is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A line of modules, and what of each belongs to which gate.
@@ -114,7 +114,7 @@ impl Doors {
     ///
     /// # Errors
     /// When the snapshot's folder or key cannot be had.
-    pub(super) fn start(
+    pub(super) async fn start(
         self,
         around: &Around<'_>,
         broker: Option<&ClientHandle>,
@@ -141,12 +141,14 @@ impl Doors {
             // Devices end after the doors, which still take their outputs off.
             rest.spawn(one.task);
         }
-        let snapshot::start::Started { entitlements, authority, tasks: keeping } = entitlements(around, broker)?;
+        // What is settled from here on the snapshot is told of; what was before, it learns from the journal.
+        let told = *around.store.head().borrow();
+        let snapshot::start::Started { entitlements, authority, tasks: keeping } = entitlements(around, broker).await?;
         for task in keeping {
             rest.spawn(task);
         }
         rest.spawn(tell(Arc::clone(&entitlements), Arc::clone(around.clock), Arc::clone(around.hub), around.rest_stop.clone()));
-        rest.spawn(settle(Arc::clone(around.store), Arc::clone(&entitlements), around.rest_stop.clone()));
+        rest.spawn(settle(Arc::clone(around.store), Arc::clone(&entitlements), told, around.rest_stop.clone()));
         let shared = Shared {
             store: Arc::clone(around.store),
             clock: Arc::clone(around.clock),
@@ -215,7 +217,7 @@ fn of_gates(voices: &[(GateId, Arc<dyn Voice>)], gates: &[Gate]) -> Vec<(GateId,
 }
 
 /// The snapshot, loaded and kept fresh; it knows of what was used and has not reached Lime.
-fn entitlements(around: &Around<'_>, broker: Option<&ClientHandle>) -> Result<snapshot::start::Started, DoorsError> {
+async fn entitlements(around: &Around<'_>, broker: Option<&ClientHandle>) -> Result<snapshot::start::Started, DoorsError> {
     let config = around.config;
     let doors = config.gates.iter().filter_map(|gate| Some((gate, gate.door.as_ref()?)));
     let points = doors.map(|(gate, door)| {
@@ -231,48 +233,32 @@ fn entitlements(around: &Around<'_>, broker: Option<&ClientHandle>) -> Result<sn
         broker: broker.map(|client| (client.clone(), neighbours::Topics::of(&config.site))),
         stop: around.rest_stop.clone(),
     };
-    Ok(snapshot::start::start(parts, unsent(around.store.as_ref()))?)
-}
-
-/// Passes that let somebody in and have not reached Lime.
-fn unsent(store: &dyn Store) -> Vec<Restored> {
-    let (mut found, mut after) = (Vec::new(), 0);
-    loop {
-        let jobs = store.pending(Destination::Lime, after, PAGE);
-        let Some(last) = jobs.last() else { return found };
-        after = *last;
-        for job in jobs {
-            let Ok(Some(entry)) = store.get(job) else { continue };
-            let Record::Pass(pass) = entry.record else { continue };
-            let Some(door) = pass.door.filter(|door| door.decision.admitted) else { continue };
-            // Going out uses nothing.
-            if pass.passage == PassageState::NotPassed || pass.direction == Direction::Out {
-                continue;
-            }
-            let used =
-                Used { pass: pass.id, medium: pass.medium, decision: door.decision, service_point: pass.service_point, boot_ms: pass.stamp.boot_ms };
-            let at_ms = (pass.stamp.sync == crate::domain::Sync::Synced).then_some(pass.stamp.wall_ms);
-            found.push(Restored { used, boot: pass.stamp.boot, at_ms, settled: false });
-        }
-    }
+    let (store, now) = (Arc::clone(around.store), around.clock.stamp());
+    let used = tokio::task::spawn_blocking(move || door::used_before(store.as_ref(), now)).await;
+    let used = used.unwrap_or_else(|error| {
+        tracing::error!(%error, "tickets used before this start may not be known as used until Lime has answered");
+        Vec::new()
+    });
+    Ok(snapshot::start::start(parts, used)?)
 }
 
 /// Tells the status how the snapshot stands.
 async fn tell(snapshot: Arc<Snapshot>, clock: SharedClock, hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
     loop {
-        let Overview { version, media, age_ms, fresh, .. } = snapshot.overview(Wall::of(clock.as_ref()));
+        let Overview { version, media, age_ms, fresh, .. } = snapshot.overview(Wall::at(&clock.stamp(), clock.error_ms()));
         hub.update(|now| now.entitlements = Some(EntitlementsState { version, media, age_ms, fresh }));
         tokio::select! {
             () = tokio::time::sleep(TELL_EVERY) => {}
+            () = snapshot.renewed() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }
 
-/// Tells the snapshot what Lime has settled.
-async fn settle(store: Arc<dyn Store>, snapshot: Arc<Snapshot>, mut stop: watch::Receiver<bool>) {
+/// Tells the snapshot what Lime has settled, by records after `told`.
+async fn settle(store: Arc<dyn Store>, snapshot: Arc<Snapshot>, mut told: Seq, mut stop: watch::Receiver<bool>) {
     let mut head = store.head();
-    let mut told = *head.borrow_and_update();
+    head.mark_changed();
     loop {
         tokio::select! {
             changed = head.changed() => if changed.is_err() { return },

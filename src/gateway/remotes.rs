@@ -139,7 +139,7 @@ fn portal(key: &'static str, address: Secret, ca: Option<&PathBuf>, clock: &Shar
 pub(super) fn crm_courier(config: &Config) -> Arc<dyn Courier> {
     let zone = config.site.timezone.clone();
     match &config.crm.kind {
-        CrmKind::AmoCrm(amo) => Arc::new(AmoCourier::new(amo.clone(), Texts::new(config.crm.language, zone))),
-        CrmKind::Bitrix24(bitrix) => Arc::new(Bitrix24Courier::new(bitrix, config.crm.language, zone)),
+        CrmKind::AmoCrm(amo) => Arc::new(AmoCourier::new(amo.clone(), config.hub.clone(), Texts::new(config.crm.language, zone))),
+        CrmKind::Bitrix24(bitrix) => Arc::new(Bitrix24Courier::new(bitrix, config.crm.language, zone).with_hub(config.hub.clone())),
     }
 }

@@ -148,6 +148,18 @@ impl Park {
         }
     }
 
+    /// A turnstile behind a Modbus module at address 1: of the guests let in, this share goes through, `walks` after the release.
+    pub fn turnstile(&self, goes: f64, walks: Duration) -> sandbox::turnstile::Gate {
+        let _entered = self.runtime.enter();
+        sandbox::turnstile::Gate::pty(1, goes, walks, 7).expect("a pty for a module")
+    }
+
+    /// A barrier behind the broker, below this topic, through which everybody goes who is let in.
+    pub fn barrier(&self, topic: &str) -> sandbox::turnstile::Barrier {
+        let _entered = self.runtime.enter();
+        sandbox::turnstile::Barrier::start("127.0.0.1", self.broker.port, "barrier", topic, 1.0, 7)
+    }
+
     /// Presents a four-byte Mifare card at the reader, and takes it away.
     pub fn card(&mut self, uid: &str) {
         let family = sandbox::turnstile::Family::of_profile("ironlogic-z2").expect("the family");

@@ -9,14 +9,26 @@
 //! a person's data in a reason, a label or a ledger key.
 
 pub mod audit;
+mod cards;
 pub mod contact;
 pub mod courier;
 mod deliver;
 mod desk;
+mod elements;
 pub mod errors;
+mod groups;
 pub mod lead;
 pub mod ledger;
+mod meeting;
+mod memory;
+mod moments;
 pub mod oauth;
+mod passes;
+pub mod places;
+mod places_read;
+mod preorders;
+mod products;
+mod receipts;
 pub mod schema;
 mod search;
 pub mod setup;

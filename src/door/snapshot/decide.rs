@@ -9,8 +9,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::clock::Clock;
-use crate::domain::{Direction, RightKind, Sync};
+use crate::domain::{Direction, RightKind, Stamp, Sync};
 
 use super::hours::Hours;
 use super::media::Hash;
@@ -37,11 +36,10 @@ impl Wall {
         Some(Self { now_ms, error_ms: i64::try_from(error).ok()? })
     }
 
-    /// By this clock, now.
+    /// What a clock said at this instant, that is off by at most so much where it is synchronised.
     #[must_use]
-    pub fn of(clock: &dyn Clock) -> Option<Self> {
-        let stamp = clock.stamp();
-        Self::within(stamp.wall_ms, (stamp.sync == Sync::Synced).then(|| clock.error_ms().into()))
+    pub fn at(stamp: &Stamp, error_ms: u32) -> Option<Self> {
+        Self::within(stamp.wall_ms, (stamp.sync == Sync::Synced).then_some(error_ms.into()))
     }
 }
 

@@ -104,6 +104,7 @@ impl Keeper {
             }
         };
         self.snapshot.inner().view = view;
+        self.snapshot.renewed.notify_one();
     }
 
     /// Keeps a damaged file for whoever looks into it, out of the way.
@@ -220,6 +221,7 @@ impl Keeper {
     fn covered(&self, asked: Stamp) {
         let now = self.snapshot.clock.boot_ms();
         self.snapshot.inner().uses.applied(asked.boot_ms, now);
+        self.snapshot.renewed.notify_one();
     }
 }
 

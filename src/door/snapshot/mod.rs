@@ -38,7 +38,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use crate::clock::SharedClock;
@@ -90,6 +90,8 @@ pub struct Snapshot {
     clock: SharedClock,
     boot: BootId,
     inner: Mutex<Inner>,
+    /// Another one was put in use.
+    renewed: Notify,
     tell: Option<mpsc::Sender<Said>>,
 }
 
@@ -144,7 +146,7 @@ impl Snapshot {
             uses.add(used.pass, counted);
         }
         let inner = Mutex::new(Inner { uses, ..Inner::default() });
-        Self { key, rules, boot: now.boot, clock, inner, tell }
+        Self { key, rules, boot: now.boot, clock, inner, renewed: Notify::new(), tell }
     }
 
     /// How it stands.
@@ -161,6 +163,11 @@ impl Snapshot {
             fresh: age_ms.is_some_and(|age| self.rules.points.keys().all(|point| age <= self.max_age_ms(meta, point.as_str()))),
             uses: inner.uses.count(),
         }
+    }
+
+    /// Waits until another one is put in use. For one who waits.
+    pub async fn renewed(&self) {
+        self.renewed.notified().await;
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
