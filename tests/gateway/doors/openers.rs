@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sandbox::Host;
 use serde_json::{Value, json};
@@ -68,7 +69,16 @@ fn an_osdp_reader_opens_by_its_own_output_sees_the_passage_by_its_input_and_show
     let said = |what: Value| peer.lock().unwrap().tell(&what);
     plays(
         &mut park,
-        |_, card| said(json!({ "address": 5, "card": card })),
+        |park, card| {
+            // A card that was shown a moment ago is still the same presentation: it is held again until it counts.
+            let decided = || park.venue.status().and_then(|status| status["gates"]["n1"]["door"]["decided"].as_u64()).unwrap_or(0);
+            let before = decided();
+            let shown = wait_for(LONG, || {
+                said(json!({ "address": 5, "card": card }));
+                wait_for(Duration::from_millis(1_500), || decided() > before)
+            });
+            assert!(shown, "the card is not decided about:\n{}", park.venue.log());
+        },
         |park, guest| {
             assert!(wait_for(LONG, || opened(guest as usize)), "not opened: {:?}\n{}", peer.lock().unwrap().told(), park.venue.log());
             said(json!({ "address": 5, "inputs": [1, 0] }));
