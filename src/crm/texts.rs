@@ -88,6 +88,12 @@ impl Texts {
         self.pick("лайм", "lime")
     }
 
+    /// The tag of a contact whose client is gone at Lime.
+    #[must_use]
+    pub fn gone_tag(&self) -> &'static str {
+        self.pick("удалён в Лайме", "deleted in Lime")
+    }
+
     /// The name of a field of the contact.
     #[must_use]
     pub fn card_field(&self, field: CardField) -> &'static str {
@@ -137,6 +143,12 @@ impl Texts {
         };
         let test = if write_off.test { self.pick("ТЕСТ. ", "TEST. ") } else { "" };
         format!("{test}{what}: {}, {}", point_or_ticket(write_off), self.show(write_off.occurred.at_ms, "%d.%m %H:%M"))
+    }
+
+    /// The title of a deal of a preorder that has no name.
+    #[must_use]
+    pub fn preorder(&self, id: &str) -> String {
+        format!("{} {id}", self.pick("Предзаказ", "Preorder"))
     }
 
     /// What Lime did with the pass.
