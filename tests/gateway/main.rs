@@ -20,4 +20,5 @@ mod osdp;
 mod osdp_peer;
 mod park;
 mod privacy;
+mod sync;
 mod trouble;
