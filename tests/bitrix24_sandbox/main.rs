@@ -5,6 +5,9 @@
 
 #[path = "../delivery/clock.rs"]
 mod clock;
+mod goods;
+mod sales;
+mod shop;
 #[path = "../delivery/store.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod store;
