@@ -7,7 +7,8 @@ use tokio::task::JoinSet;
 
 use crate::clock::SharedClock;
 use crate::config::{self, Config, CrmKind};
-use crate::crm::bitrix24;
+use crate::crm::texts::Texts;
+use crate::crm::{amocrm, bitrix24};
 use crate::delivery::{Courier, Host, Remotes};
 use crate::feed::{self, Feed, Hint};
 use crate::flow::contacts::Keyer;
@@ -61,7 +62,7 @@ fn feeds(config: &Config, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
         feeds.push(Box::new(LimeFeed::new(kind)));
     }
     feeds.extend(match &config.crm.kind {
-        CrmKind::AmoCrm(_) => Vec::new(),
+        CrmKind::AmoCrm(_) => amocrm::feeds(hub, keyer, &Texts::new(config.crm.language, config.site.timezone.clone())),
         CrmKind::Bitrix24(portal) => bitrix24::feeds(portal, hub, keyer),
     });
     feeds

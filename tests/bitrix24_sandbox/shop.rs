@@ -143,11 +143,12 @@ impl Shop {
         };
         let mut tasks = vec![tokio::spawn(Runner::new(parts).run(stopped.clone()))];
         if with_feeds {
-            for one in feeds(&portal(), &self.hub) {
+            for one in feeds(&portal(), &self.hub, None) {
                 let parts = feed::Parts {
                     store: self.store.clone(),
                     remote: Arc::clone(remotes.crm.as_ref().unwrap()),
                     courier: Arc::clone(&courier),
+                    hub: Arc::new(status::Hub::default()),
                     clock: clock.clone(),
                     hint: feed::Hint::default(),
                     chance: self.chance.fork(),
