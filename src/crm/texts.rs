@@ -139,6 +139,12 @@ impl Texts {
         format!("{test}{what}: {}, {}", point_or_ticket(write_off), self.show(write_off.occurred.at_ms, "%d.%m %H:%M"))
     }
 
+    /// The title of a deal of a preorder that has no name.
+    #[must_use]
+    pub fn preorder(&self, id: &str) -> String {
+        format!("{} {id}", self.pick("Предзаказ", "Preorder"))
+    }
+
     /// What Lime did with the pass.
     #[must_use]
     pub fn outcome(&self, status: WriteOffStatus) -> &'static str {

@@ -4,6 +4,7 @@ pub mod contacts;
 pub mod deals;
 mod hub;
 mod passes;
+pub mod preorders;
 
 pub use hub::HubPolicy;
 pub use passes::{CrmPolicy, job_at};

@@ -89,7 +89,8 @@ pub async fn with_ids(desk: &mut Desk, catalog: u64, ids: &[u64]) -> Result<BTre
 /// # Errors
 /// When it cannot be asked now.
 pub async fn one(desk: &mut Desk, catalog: u64, id: u64) -> Result<Option<Value>, Stop> {
-    let answer = desk.ask(crate::delivery::Host::Crm, wire::get(&format!("/catalogs/{catalog}/elements/{id}"), "GET /catalogs/{id}/elements/{id}")).await?;
+    let answer =
+        desk.ask(crate::delivery::Host::Crm, wire::get(&format!("/catalogs/{catalog}/elements/{id}"), "GET /catalogs/{id}/elements/{id}")).await?;
     if matches!(answer.status.as_u16(), 204 | 404) {
         return Ok(None);
     }

@@ -147,7 +147,8 @@ fn lead_field(field: DealField) -> Needed {
 
 /// The fields of an element that are ours to create. SKU, PRICE and GROUP come with the list; where one was taken away, its value is left out.
 pub const PRODUCT_FIELDS: [Needed; 2] = [(EXTERNAL_ID, &["text"], true), (ARCHIVED, &["checkbox"], true)];
-const PREDEFINED: [(&str, &[&str]); 3] = [("SKU", &["text"]), ("PRICE", &["price", "numeric", "monetary"]), ("GROUP", &["category", "select", "text"])];
+const PREDEFINED: [(&str, &[&str]); 3] =
+    [("SKU", &["text"]), ("PRICE", &["price", "numeric", "monetary"]), ("GROUP", &["category", "select", "text"])];
 
 /// Whether a field is of the code and of a type that will do.
 #[must_use]
@@ -220,8 +221,7 @@ fn deal_place(raw: &Raw, rule: &DealRule, before: Option<&DealPlace>, problems: 
         let lost = |stages: &[&Value]| schema::wanted_id(stages, LOST);
         keep(schema::stage_in(raw, pipeline, refunded, before.and_then(|before| before.refunded), lost), problems)
     });
-    let responsible =
-        rule.responsible.as_ref().and_then(|wanted| keep(user(raw, wanted, before.and_then(|before| before.responsible)), problems));
+    let responsible = rule.responsible.as_ref().and_then(|wanted| keep(user(raw, wanted, before.and_then(|before| before.responsible)), problems));
     Some(DealPlace { mark: rule_mark(rule), pipeline: wire::id(pipeline.get("id"))?, stage: stage?, refunded, responsible })
 }
 

@@ -228,8 +228,16 @@ async fn name_the_gone(desk: &mut Desk, catalog: u64, products: &mut [Wanted]) -
         let Some(element) = elements::one(desk, catalog, line.id).await? else { continue };
         let name = wire::text(element.get("name")).unwrap_or_default();
         let id = wanted.id.clone();
-        wanted.product =
-            Some(Product { id, parent_id: None, name, kind: crate::domain::ProductKind::Other, price: None, active: false, image_url: None, version: 0 });
+        wanted.product = Some(Product {
+            id,
+            parent_id: None,
+            name,
+            kind: crate::domain::ProductKind::Other,
+            price: None,
+            active: false,
+            image_url: None,
+            version: 0,
+        });
     }
     Ok(())
 }

@@ -198,9 +198,7 @@ fn needed(side: Side, texts: &Texts, hub: Option<&Hub>) -> Vec<Needed> {
     let field = |code, name, machine| Needed { code, name, kinds: kinds_of(code), machine };
     match side.owner {
         // A birthday may be put right by people; the rest is Lime's.
-        Owner::Contact => {
-            CardField::ALL.into_iter().map(|card| field(card.code(), texts.card_field(card), card != CardField::Birthday)).collect()
-        }
+        Owner::Contact => CardField::ALL.into_iter().map(|card| field(card.code(), texts.card_field(card), card != CardField::Birthday)).collect(),
         Owner::Deal | Owner::Account | Owner::Product => {
             let passes = PassField::ALL.into_iter().map(|pass| field(pass.code(), texts.pass_field(pass), true));
             let deals = hub.map(places::lead_fields).unwrap_or_default();
@@ -258,7 +256,8 @@ async fn side_items(
 ) -> Result<Vec<Item>, SetupError> {
     let fields = if side.owner == Owner::Contact { &raw.contact_fields } else { &raw.lead_fields };
     let groups = list(line, wire::get(&format!("{}/groups", side.path), side.get_groups), "custom_field_groups").await?.items;
-    let mut group = groups.iter().find(|group| wire::text(group.get("name")).as_deref() == Some(group_name)).and_then(|group| wire::text(group.get("id")));
+    let mut group =
+        groups.iter().find(|group| wire::text(group.get("name")).as_deref() == Some(group_name)).and_then(|group| wire::text(group.get("id")));
     let mut wanted: Vec<(Needed, State)> = needed.iter().map(|need| (*need, field_state(need, fields))).collect();
     let lacks = wanted.iter().any(|(_, state)| *state == State::Missing);
     // Where all fields are there, people may have put them elsewhere: then the group is theirs to keep or to drop.

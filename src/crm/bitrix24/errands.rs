@@ -57,6 +57,14 @@ impl Errand {
 pub struct Kept(BTreeMap<LedgerKey, String>);
 
 impl Kept {
+    /// Takes note of what was learned since.
+    pub fn put(&mut self, key: LedgerKey, value: Option<String>) {
+        match value {
+            Some(value) => self.0.insert(key, value),
+            None => self.0.remove(&key),
+        };
+    }
+
     /// What is under a key that was looked up.
     #[must_use]
     pub fn get(&self, key: &LedgerKey) -> Option<&str> {

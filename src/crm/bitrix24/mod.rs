@@ -11,8 +11,8 @@
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
 //! | [`setup`], `setup_hub` | fields, funnels, stages, people, catalog, rights |
 //! | [`audit`] | asking for what was delivered |
-//! | [`record`] | what is written |
-//! | `courier`, `talk`, `errands`, `contacts`, `cards`, `passes`, `book`, `portal` | the conversation about a batch of jobs |
+//! | [`record`], [`catalog`] | what is written |
+//! | `courier`, `talk`, `errands`, `contacts`, `cards`, `passes`, `book`, `portal`, `ended` | the conversation about a batch of jobs |
 //! | [`person`], `meetings` | contacts that go both ways |
 //! | `receipts`, `products`, `preorders` | what of the two-way integration is no contact |
 //! | `feed_deals` | what the portal is asked for by itself |
@@ -22,8 +22,10 @@ pub mod auth;
 pub mod batch;
 mod book;
 mod cards;
+pub mod catalog;
 mod contacts;
 mod courier;
+mod ended;
 mod errands;
 pub mod fault;
 mod feed_deals;

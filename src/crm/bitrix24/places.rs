@@ -13,6 +13,7 @@ use super::batch::{Command, Outcome};
 use super::book::Halt;
 use super::portal::Portal;
 use super::schema::{self, Choice, DEAL, Unresolved};
+use super::talk::Talk;
 use super::wire;
 use crate::config::{Hub, StageRef};
 use crate::crm::deal_fields::DealField;
@@ -288,6 +289,38 @@ pub async fn load(portal: &mut Portal, hub: &Hub) -> Result<Places, Halt> {
     }
     let user = |wanted: &StageRef| found.iter().find(|(one, _)| *one == wanted).and_then(|(_, id)| *id);
     Ok(Places { fields, rules: rules(hub, &funnels, &of, user), bookings: bookings(hub, &funnels, &of), shelf })
+}
+
+impl Talk {
+    /// The portal's places, from the ledger or afresh.
+    ///
+    /// # Errors
+    /// What kept us from reading.
+    pub(super) async fn places(&mut self) -> Result<Places, Halt> {
+        if let Some(places) = &self.places {
+            return Ok(places.clone());
+        }
+        let kept = self.settings.hub.as_ref().and_then(|hub| self.kept.get(&ledger_key(hub)));
+        match kept.and_then(|text| serde_json::from_str::<Places>(text).ok()) {
+            Some(places) => {
+                self.places = Some(places.clone());
+                Ok(places)
+            }
+            None => self.look_at_places_again().await,
+        }
+    }
+
+    /// Reads them afresh: a name that the portal does not know may be out of date.
+    ///
+    /// # Errors
+    /// What kept us from reading.
+    pub(super) async fn look_at_places_again(&mut self) -> Result<Places, Halt> {
+        let Some(hub) = self.settings.hub.clone() else { return Ok(Places::default()) };
+        let places = load(&mut self.portal, &hub).await?;
+        self.learn(ledger_key(&hub), kept(&places, &hub));
+        self.places = Some(places.clone());
+        Ok(places)
+    }
 }
 
 /// As the ledger keeps them; none where they are incomplete, or too many.

@@ -21,6 +21,7 @@ use super::contacts::Guest;
 use super::errands::{Errand, Kept, LookUp};
 use super::meetings::CONNECTOR;
 use super::operating::Operating;
+use super::places::Places;
 use super::portal::Portal;
 use super::schema::{self, Schema};
 use super::{offline, preorders, products, receipts};
@@ -226,6 +227,7 @@ impl Opening {
             guests: self.guests,
             lime: self.lime,
             schema: Schema::default(),
+            places: None,
             looked_again: false,
             heeded: self.heeded,
             book: self.book,
@@ -252,6 +254,8 @@ pub struct Talk {
     /// How Lime is asked for guests.
     pub(super) lime: Guests,
     pub(super) schema: Schema,
+    /// Where the integration puts things, once that was needed.
+    pub(super) places: Option<Places>,
     /// The schema was read afresh in this conversation.
     pub(super) looked_again: bool,
     /// The portal passes our own changes of contacts over when it tells of changes.

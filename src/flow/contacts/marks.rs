@@ -31,7 +31,17 @@ impl Keyer {
         for part in [client.as_str().as_bytes(), b"\0", &[field as u8], value.as_bytes()] {
             context.update(part);
         }
-        context.sign().as_ref().iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
+        first_eight(&context.sign())
+    }
+
+    /// A mark of any content, part by part.
+    pub(in crate::flow) fn content<'a>(&self, parts: impl Iterator<Item = &'a str>) -> u64 {
+        let mut context = hmac::Context::with_key(&self.0);
+        parts.for_each(|part| {
+            context.update(part.as_bytes());
+            context.update(b"\x1e");
+        });
+        first_eight(&context.sign())
     }
 
     pub(super) fn marks(&self, client: &ClientId, field: ContactField, held: &Held) -> Marks {
@@ -39,6 +49,10 @@ impl Keyer {
         marks.sort_unstable();
         Marks(marks)
     }
+}
+
+fn first_eight(tag: &hmac::Tag) -> u64 {
+    tag.as_ref().iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
 }
 
 impl fmt::Debug for Keyer {
