@@ -49,7 +49,7 @@ impl Read {
     #[must_use]
     pub fn first(self) -> Request {
         match self {
-            Self::Account => wire::get("/account?with=datetime_settings", self.label()),
+            Self::Account => wire::get("/account?with=datetime_settings,is_api_filter_enabled", self.label()),
             Self::Pipelines => wire::get("/leads/pipelines", self.label()),
             Self::ContactFields => wire::get(&format!("/contacts/custom_fields?limit={PAGE}"), self.label()),
             Self::LeadFields => wire::get(&format!("/leads/custom_fields?limit={PAGE}"), self.label()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::held::Card;
+use super::held::{Card, Held};
 use super::marks::{Keyer, Marks};
 use crate::domain::{ClientId, ContactField, Side};
 use crate::journal::LedgerKey;
@@ -57,6 +57,17 @@ impl Link {
     pub fn to_json(&self) -> String {
         // Strings and marks alone: this cannot fail.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// That side's card shows nothing new: each field is as it was last seen there, or as it was sent there. Our own writes come back so.
+    #[must_use]
+    pub fn knows(&self, keyer: &Keyer, client: &ClientId, side: Side, shown: &Card) -> bool {
+        let blank = Held::default();
+        ContactField::ALL.into_iter().all(|field| {
+            let now = keyer.marks(client, field, shown.get(&field).unwrap_or(&blank));
+            let known = self.fields.get(&field).map(|joint| if side == Side::Lime { &joint.lime } else { &joint.crm });
+            known.is_some_and(|known| known.seen == now || known.sent.contains(&now))
+        })
     }
 
     /// What was sent has certainly arrived, and this is what the card holds of it now: as the answer shows it, or else as it was sent. A side that shows
