@@ -190,6 +190,7 @@ impl Shop {
                     courier: Arc::clone(&courier),
                     clock: clock.clone(),
                     hint: feed::Hint::default(),
+                    hub: Arc::new(status::Hub::default()),
                     chance: self.chance.fork(),
                 };
                 tasks.push(tokio::spawn(feed::run(one, parts, stopped.clone())));

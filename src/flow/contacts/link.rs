@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::held::Card;
+use super::held::{Card, Held};
 use super::marks::{Keyer, Marks};
 use crate::domain::{ClientId, ContactField, Side};
 use crate::journal::LedgerKey;
@@ -59,15 +59,13 @@ impl Link {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The side's card holds nothing that people have changed: each field is as it was last seen there, or as it was sent. Without writing anything down.
+    /// That side's card shows nothing new: each field is as it was last seen there, or as it was sent there. Our own writes come back so.
     #[must_use]
-    pub fn holds(&self, keyer: &Keyer, client: &ClientId, side: Side, card: &Card) -> bool {
+    pub fn knows(&self, keyer: &Keyer, client: &ClientId, side: Side, shown: &Card) -> bool {
+        let blank = Held::default();
         ContactField::ALL.into_iter().all(|field| {
-            let now = card.get(&field).map(|held| keyer.marks(client, field, held)).unwrap_or_default();
-            let known = self.fields.get(&field).map(|joint| match side {
-                Side::Lime => &joint.lime,
-                Side::Crm => &joint.crm,
-            });
+            let now = keyer.marks(client, field, shown.get(&field).unwrap_or(&blank));
+            let known = self.fields.get(&field).map(|joint| if side == Side::Lime { &joint.lime } else { &joint.crm });
             known.is_some_and(|known| known.seen == now || known.sent.contains(&now))
         })
     }
