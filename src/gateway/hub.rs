@@ -6,17 +6,21 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::SharedClock;
-use crate::config::{Config, CrmKind};
+use crate::config::{self, Config, CrmKind};
 use crate::crm::bitrix24;
 use crate::delivery::{Courier, Host, Remotes};
 use crate::feed::{self, Feed, Hint};
 use crate::journal::Store;
+use crate::lime::feed::{Kind, LimeFeed};
+use crate::status::Hub;
 
 /// What the feeds are run with.
 pub(super) struct Around<'a> {
     pub config: &'a Config,
     pub store: &'a Arc<dyn Store>,
     pub clock: &'a SharedClock,
+    /// Where the feeds' state is reported.
+    pub state: &'a Arc<Hub>,
     pub remotes: &'a Remotes,
     /// The CRM's.
     pub courier: &'a Arc<dyn Courier>,
@@ -37,6 +41,7 @@ pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
             store: Arc::clone(around.store),
             remote: Arc::clone(remote),
             courier: Arc::clone(around.courier),
+            hub: Arc::clone(around.state),
             clock: Arc::clone(around.clock),
             hint: Arc::clone(around.hint),
             chance: fastrand::Rng::new(),
@@ -48,8 +53,27 @@ pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
 /// The feeds that the config asks for.
 fn feeds(config: &Config) -> Vec<Box<dyn Feed>> {
     let Some(hub) = &config.hub else { return Vec::new() };
-    match &config.crm.kind {
+    let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+    for kind in lime_feeds(hub) {
+        feeds.push(Box::new(LimeFeed::new(kind)));
+    }
+    feeds.extend(match &config.crm.kind {
         CrmKind::AmoCrm(_) => Vec::new(),
         CrmKind::Bitrix24(portal) => bitrix24::feeds(portal, hub),
-    }
+    });
+    feeds
+}
+
+/// The feeds of Lime's that the config asks for.
+#[must_use]
+pub fn lime_feeds(hub: &config::Hub) -> Vec<Kind> {
+    let groups = hub.deals.iter().any(|rule| rule.group.is_some());
+    let wanted = |kind: &Kind| match kind {
+        Kind::Clients => hub.clients.registration || hub.clients.change || hub.contacts.to_crm,
+        Kind::Transactions => !hub.deals.is_empty() || hub.clients.purchase,
+        // Rules that name a group need the tree, whether it is shown in the CRM or not.
+        Kind::Products => hub.products || groups,
+        Kind::Preorders => hub.preorders.to_crm || hub.preorders.to_lime,
+    };
+    Kind::ALL.into_iter().filter(wanted).collect()
 }

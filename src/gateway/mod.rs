@@ -34,6 +34,7 @@ use crate::source::{Intake, JournalIntake, mqtt as validators, serial};
 use crate::status::{Hub, Memory, Texts, mqtt as publisher};
 
 pub use doors::DoorsError;
+pub use hub::lime_feeds;
 pub use notify::Manager;
 pub use remotes::{SetupError, crm_endpoint, crm_transport};
 
@@ -204,7 +205,7 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
 
     let hint = feed::Hint::default();
     if let Some(courier) = remotes.couriers.iter().find(|courier| courier.destination() == Destination::Crm) {
-        let around = hub::Around { config, store, clock, remotes: &remotes.remotes, courier, hint: &hint, stop: &stop };
+        let around = hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, courier, hint: &hint, stop: &stop };
         hub::start(&around, &mut readers);
     }
 

@@ -7,6 +7,7 @@ mod common;
 
 mod audit;
 mod doors;
+mod hub;
 mod installer;
 mod journey;
 mod kills;
