@@ -205,7 +205,9 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
 
     let hint = feed::Hint::default();
     if let Some(courier) = remotes.couriers.iter().find(|courier| courier.destination() == Destination::Crm) {
-        let around = hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, courier, hint: &hint, stop: &stop };
+        let keyer = remotes.keyer.as_ref();
+        let around =
+            hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, keyer, courier, hint: &hint, stop: &stop };
         hub::start(&around, &mut readers);
     }
 

@@ -15,7 +15,8 @@
 //! | `courier`, `talk`, `errands`, `contacts`, `cards`, `passes`, `book`, `portal`, `ended` | the conversation about a batch of jobs |
 //! | [`person`], `meetings` | contacts that go both ways |
 //! | `receipts`, `products`, `preorders` | what of the two-way integration is no contact |
-//! | `feed_deals` | what the portal is asked for by itself |
+//! | `feed_contacts`, `feed_deals` | what the portal is asked for by itself |
+//! | `listener`, [`offline`], `polling` | a feed as a script; the queue of changes; asking by the time of change |
 
 pub mod audit;
 pub mod auth;
@@ -29,7 +30,9 @@ mod courier;
 mod ended;
 mod errands;
 pub mod fault;
+mod feed_contacts;
 mod feed_deals;
+mod listener;
 mod meetings;
 mod notes;
 pub mod offline;
@@ -37,6 +40,7 @@ pub mod operating;
 mod passes;
 pub mod person;
 pub mod places;
+mod polling;
 mod portal;
 mod preorders;
 mod products;
@@ -54,11 +58,15 @@ pub use courier::Bitrix24Courier;
 
 use crate::config::{Bitrix24, Hub};
 use crate::feed::Feed;
+use crate::flow::contacts::Keyer;
 
 /// What the portal is asked for by itself, where this box runs the two-way integration.
 #[must_use]
-pub fn feeds(portal: &Bitrix24, hub: &Hub) -> Vec<Box<dyn Feed>> {
-    let mut feeds = Vec::new();
+pub fn feeds(portal: &Bitrix24, hub: &Hub, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
+    let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+    if let (true, Some(keyer)) = (hub.contacts.to_lime, keyer) {
+        feeds.push(feed_contacts::feed(portal, hub, keyer.clone()));
+    }
     if hub.preorders.to_lime {
         feeds.push(feed_deals::feed(portal, hub));
     }

@@ -59,6 +59,19 @@ impl Link {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// The side's card holds nothing that people have changed: each field is as it was last seen there, or as it was sent. Without writing anything down.
+    #[must_use]
+    pub fn holds(&self, keyer: &Keyer, client: &ClientId, side: Side, card: &Card) -> bool {
+        ContactField::ALL.into_iter().all(|field| {
+            let now = card.get(&field).map(|held| keyer.marks(client, field, held)).unwrap_or_default();
+            let known = self.fields.get(&field).map(|joint| match side {
+                Side::Lime => &joint.lime,
+                Side::Crm => &joint.crm,
+            });
+            known.is_some_and(|known| known.seen == now || known.sent.contains(&now))
+        })
+    }
+
     /// What was sent has certainly arrived, and this is what the card holds of it now: as the answer shows it, or else as it was sent. A side that shows
     /// something else than it was given is left in peace until somebody changes it.
     pub fn arrived(&mut self, keyer: &Keyer, client: &ClientId, side: Side, shown: &Card) {
