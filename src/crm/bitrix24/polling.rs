@@ -90,7 +90,13 @@ impl Watermark {
     ///
     /// # Errors
     /// How the feed goes on, when the portal does not answer.
-    pub async fn page<S>(&mut self, ears: &Ears<S>, entity: u64, only: Map<String, Value>, select: &[&str]) -> Result<(Vec<(u64, Value)>, bool), Turn> {
+    pub async fn page<S>(
+        &mut self,
+        ears: &Ears<S>,
+        entity: u64,
+        only: Map<String, Value>,
+        select: &[&str],
+    ) -> Result<(Vec<(u64, Value)>, bool), Turn> {
         let after = self.walk.map_or(0, |(_, after)| after);
         let from = spelled(self.since_ms.saturating_sub(OVERLAP_MS), self.offset_s, self.spelling.unwrap_or(Spelling::Offset));
         let mut filter = only;
