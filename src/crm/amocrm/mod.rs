@@ -44,3 +44,18 @@ pub mod wire;
 mod write;
 
 pub use courier::AmoCourier;
+
+use crate::config::Hub;
+use crate::crm::texts::Texts;
+use crate::feed::Feed;
+use crate::flow::contacts::Keyer;
+
+/// The feeds of the account, as `[hub]` wants them. Without the box's key for marks, contacts do not go both ways.
+#[must_use]
+pub fn feeds(hub: &Hub, keyer: Option<&Keyer>, texts: &Texts) -> Vec<Box<dyn Feed>> {
+    let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+    if let Some(keyer) = keyer.filter(|_| hub.contacts.to_lime || hub.contacts.to_crm) {
+        feeds.push(Box::new(feed_contacts::FeedContacts::new(hub.poll, keyer.clone(), texts.clone())));
+    }
+    feeds
+}

@@ -106,7 +106,9 @@ impl Reading {
     fn request(&self) -> Request {
         let List { name, with, label } = self.list;
         let query = match &self.way {
-            Way::Filtered { from, page } => format!("filter%5Bupdated_at%5D%5Bfrom%5D={from}&order%5Bupdated_at%5D=asc&limit={PAGE}&page={page}{with}"),
+            Way::Filtered { from, page } => {
+                format!("filter%5Bupdated_at%5D%5Bfrom%5D={from}&order%5Bupdated_at%5D=asc&limit={PAGE}&page={page}{with}")
+            }
             Way::NewestFirst { page, .. } => format!("order%5Bupdated_at%5D=desc&limit={PAGE}&page={page}{with}"),
         };
         wire::get(&format!("/{name}?{query}"), label)

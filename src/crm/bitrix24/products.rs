@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::batch::{Command, LIMIT, Outcome};
 use super::book::Halt;
-use super::catalog::{self, Leaf, Sectioned, Shelved, leaf_key};
+use super::catalog::{self, Sectioned, Shelved};
 use super::ended::Ended;
 use super::errands::LookUp;
 use super::places::{self, Shelf};
@@ -20,6 +20,7 @@ use super::wire;
 use crate::config::Hub;
 use crate::delivery::Verdict;
 use crate::domain::{Change, Product, Seq, Told};
+use crate::flow::deals::{Group as Leaf, product_key as leaf_key};
 use crate::journal::LedgerKey;
 
 /// Ids asked for in one command: well below a page, so that doubles at the portal cannot push one out.
@@ -41,7 +42,7 @@ pub(super) fn look_up(change: &Change, hub: &Hub, look_up: &mut LookUp<'_>) {
     for _ in 0..DEEPEST {
         let Some(id) = group else { return };
         look_up.get(catalog::section_key(&id));
-        group = look_up.get(leaf_key(&id)).and_then(Leaf::parse).and_then(|leaf| leaf.parent);
+        group = look_up.get(leaf_key(&id)).and_then(leaf).and_then(|leaf| leaf.parent);
     }
 }
 
@@ -116,11 +117,16 @@ pub(super) async fn deliver(talk: &mut Talk) -> Result<(), Halt> {
         // Jobs stand in order: the last word counts.
         job.product = product;
     }
-    let all: Vec<Told> = stock.jobs.iter().map(|(id, job)| job.product.clone().map_or_else(|| Told::ProductGone(id.clone()), Told::Product)).collect();
+    let all: Vec<Told> =
+        stock.jobs.iter().map(|(id, job)| job.product.clone().map_or_else(|| Told::ProductGone(id.clone()), Told::Product)).collect();
     Wanted::of(talk, all.iter()).find(talk, shelf).await?;
     stock.archive(talk).await?;
     stock.sections(talk).await?;
     stock.products(talk).await
+}
+
+fn leaf(text: &str) -> Option<Leaf> {
+    serde_json::from_str(text).ok()
 }
 
 fn is_product(told: &Told) -> bool {
@@ -268,8 +274,11 @@ impl Stock {
     async fn sections(&self, talk: &mut Talk) -> Result<(), Halt> {
         let mut open = self.groups(talk);
         while !open.is_empty() {
-            let ready: Vec<String> =
-                open.iter().filter(|(_, group)| group.parent.as_ref().is_none_or(|parent| !open.contains_key(parent))).map(|(id, _)| id.clone()).collect();
+            let ready: Vec<String> = open
+                .iter()
+                .filter(|(_, group)| group.parent.as_ref().is_none_or(|parent| !open.contains_key(parent)))
+                .map(|(id, _)| id.clone())
+                .collect();
             // Groups that are in each other: the first of them begins.
             let ready = if ready.is_empty() { open.keys().take(1).cloned().collect() } else { ready };
             let (mut adds, mut updates) = (Vec::new(), Vec::new());
@@ -317,12 +326,14 @@ impl Stock {
                     continue;
                 }
                 // Known already, and no news of it: it stays as it is.
-                let told = self.jobs.get(&above).and_then(|jobs| jobs.product.as_ref()).map(|own| (own.name.clone(), own.active, own.parent_id.clone()));
+                let told =
+                    self.jobs.get(&above).and_then(|jobs| jobs.product.as_ref()).map(|own| (own.name.clone(), own.active, own.parent_id.clone()));
                 if told.is_none() && section_of(talk, &above).is_some() {
                     continue;
                 }
-                let leaf = talk.kept.get(&leaf_key(&above)).and_then(Leaf::parse);
-                let (name, active, parent) = told.or_else(|| leaf.map(|leaf| (leaf.name, true, leaf.parent))).unwrap_or((above.clone(), true, None));
+                let known = talk.kept.get(&leaf_key(&above)).and_then(leaf);
+                let (name, active, parent) =
+                    told.or_else(|| known.map(|known| (known.name, true, known.parent))).unwrap_or((above.clone(), true, None));
                 groups.insert(above, Group { name, active, parent, seqs: jobs.seqs.clone() });
             }
         }
@@ -410,7 +421,13 @@ impl Stock {
             for (id, product) in chunk {
                 let Some((command, outcome)) = answers.next() else { break };
                 let priced = product.price.as_ref().and_then(|price| Some((price, answers.next()?)));
-                self.added(talk, id, product, Ended::of_create(command, outcome, "refused/product"), priced.map(|(price, (_, outcome))| (price, outcome)));
+                self.added(
+                    talk,
+                    id,
+                    product,
+                    Ended::of_create(command, outcome, "refused/product"),
+                    priced.map(|(price, (_, outcome))| (price, outcome)),
+                );
             }
         }
         Ok(())
@@ -440,7 +457,9 @@ impl Stock {
                     None => Verdict::Doubtful,
                 }
             }
-            Ended::Gone => Verdict::Dead { reason: "refused/product".to_owned(), answer: "the portal does not find what the product names".to_owned() },
+            Ended::Gone => {
+                Verdict::Dead { reason: "refused/product".to_owned(), answer: "the portal does not find what the product names".to_owned() }
+            }
             Ended::Stale => Halt::person("setup/catalog").into(),
             Ended::Verdict(verdict) => verdict,
         };
@@ -494,12 +513,12 @@ impl Stock {
         };
         let unknown: Vec<(String, u64)> = known
             .iter()
-            .filter_map(|(id, product)| wrong(talk, id, product).filter(|(there, _)| there.price.is_none()).map(|(there, _)| ((*id).clone(), there.id)))
+            .filter_map(|(id, product)| {
+                wrong(talk, id, product).filter(|(there, _)| there.price.is_none()).map(|(there, _)| ((*id).clone(), there.id))
+            })
             .collect();
-        let commands: Vec<Command> = unknown
-            .chunks(KEYS)
-            .map(|chunk| catalog::ask_prices(&chunk.iter().map(|(_, id)| *id).collect::<Vec<_>>(), self.shelf))
-            .collect();
+        let commands: Vec<Command> =
+            unknown.chunks(KEYS).map(|chunk| catalog::ask_prices(&chunk.iter().map(|(_, id)| *id).collect::<Vec<_>>(), self.shelf)).collect();
         for outcome in talk.portal.ask(&commands).await? {
             for row in catalog::rows(schema::done(Some(&outcome))?) {
                 let (Some(price), Some(product)) = (row.get("id").and_then(wire::id), row.get("productId").and_then(wire::id)) else { continue };
@@ -552,6 +571,14 @@ impl Stock {
     }
 }
 
+/// Asks for products that the ledger does not know: what is found is known from then on.
+///
+/// # Errors
+/// When an answer did not come.
+pub(super) async fn find(talk: &mut Talk, shelf: Shelf, products: BTreeSet<String>) -> Result<(), Halt> {
+    Wanted { products, sections: BTreeSet::new() }.find(talk, shelf).await
+}
+
 fn priced(talk: &mut Talk, id: &str, price: Option<(u64, String)>) {
     if let Some(there) = shelved(talk, id) {
         talk.learn(catalog::product_key(id), Some(Shelved { price, ..there }.to_text()));
@@ -576,7 +603,7 @@ fn groups_above(talk: &Talk, product: &Product) -> Vec<String> {
     let mut above: Vec<String> = Vec::new();
     let mut next = product.parent_id.clone();
     while let Some(id) = next.filter(|id| above.len() < DEEPEST && !above.contains(id)) {
-        next = talk.kept.get(&leaf_key(&id)).and_then(Leaf::parse).and_then(|leaf| leaf.parent);
+        next = talk.kept.get(&leaf_key(&id)).and_then(leaf).and_then(|leaf| leaf.parent);
         above.push(id);
     }
     above
