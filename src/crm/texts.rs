@@ -88,6 +88,12 @@ impl Texts {
         self.pick("лайм", "lime")
     }
 
+    /// The tag of a contact whose client is gone at Lime.
+    #[must_use]
+    pub fn gone_tag(&self) -> &'static str {
+        self.pick("удалён в Лайме", "deleted in Lime")
+    }
+
     /// The name of a field of the contact.
     #[must_use]
     pub fn card_field(&self, field: CardField) -> &'static str {

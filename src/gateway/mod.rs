@@ -12,6 +12,7 @@ mod hub;
 mod keep;
 mod notify;
 mod remotes;
+pub mod sync;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -206,8 +207,7 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     let hint = feed::Hint::default();
     if let Some(courier) = remotes.couriers.iter().find(|courier| courier.destination() == Destination::Crm) {
         let keyer = remotes.keyer.as_ref();
-        let around =
-            hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, keyer, courier, hint: &hint, stop: &stop };
+        let around = hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, keyer, courier, hint: &hint, stop: &stop };
         hub::start(&around, &mut readers);
     }
 
@@ -253,6 +253,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         tap: tap.clone(),
         clock: Arc::clone(clock),
         doors: Some(ByHand::new(&config.gates, router)),
+        feeds: config.hub.as_ref().map(lime_feeds).unwrap_or_default(),
+        hint: hint.clone(),
         stop: rest_stop.clone(),
     };
     rest.spawn(async move {

@@ -84,6 +84,7 @@ pub fn schema() -> Schema {
         stage: 142,
         contact: (501..).zip(CardField::ALL).map(|(id, field)| (field.code().to_owned(), id)).collect(),
         lead: (601..).zip(PassField::ALL).map(|(id, field)| (field.code().to_owned(), id)).collect(),
+        filters: false,
         read_ms: AT,
     }
 }

@@ -4,10 +4,12 @@ use crate::config::{AmoCrm, Hub};
 use crate::crm::script::{Ending, Line, Talk};
 use crate::crm::texts::Texts;
 use crate::delivery::{Call, Conversation, Courier, Job, Ledger, NoAnswer};
+use crate::flow::contacts::{Keyer, Rules};
 use crate::http::Answer;
 use crate::journal::Destination;
 
 use super::desk::{Desk, Stop};
+use super::meeting::TwoWay;
 use super::memory::Memory;
 use super::{deliver, ledger, schema};
 
@@ -19,6 +21,7 @@ const BATCH: usize = 250;
 pub struct AmoCourier {
     config: AmoCrm,
     hub: Option<Hub>,
+    keyer: Option<Keyer>,
     texts: Texts,
 }
 
@@ -26,7 +29,20 @@ impl AmoCourier {
     /// For one account, in the venue's words. `hub`: what of the integration this box runs, where it does.
     #[must_use]
     pub fn new(config: AmoCrm, hub: Option<Hub>, texts: Texts) -> Self {
-        Self { config, hub, texts }
+        Self { config, hub, keyer: None, texts }
+    }
+
+    /// With the box's key for marks: without it, contacts do not go both ways.
+    #[must_use]
+    pub fn with_keyer(mut self, keyer: Option<Keyer>) -> Self {
+        self.keyer = keyer;
+        self
+    }
+
+    fn two_way(&self) -> Option<TwoWay> {
+        let contacts = &self.hub.as_ref()?.contacts;
+        let rules = Rules::new(contacts).with_joined_names();
+        (contacts.to_lime || contacts.to_crm).then_some(TwoWay { keyer: self.keyer.clone()?, rules })
     }
 }
 
@@ -41,7 +57,7 @@ impl Courier for AmoCourier {
 
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
         let memory = Memory::of(&batch, ledger, now_wall_ms);
-        let place = Place { config: self.config.clone(), hub: self.hub.clone(), texts: self.texts.clone(), now_wall_ms };
+        let place = Place { config: self.config.clone(), hub: self.hub.clone(), two_way: self.two_way(), texts: self.texts.clone(), now_wall_ms };
         Box::new(Talk::new(move |line| talk(line, batch, memory, place)))
     }
 }
@@ -53,6 +69,8 @@ pub struct Place {
     pub config: AmoCrm,
     /// What of the integration this box runs; none where it only delivers its passes.
     pub hub: Option<Hub>,
+    /// How contacts go both ways; none where they do not.
+    pub two_way: Option<TwoWay>,
     /// The venue's words.
     pub texts: Texts,
     /// The best wall time when it began.

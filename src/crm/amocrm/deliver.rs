@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::ClientMoments;
 use crate::crm::card::Written;
-use crate::delivery::{Job, Verdict, Work};
-use crate::domain::{ClientId, ReceiptKind, Told};
+use crate::delivery::{Job, Verdict};
+use crate::domain::{ClientId, Told};
 
 use super::courier::Place;
 use super::desk::{Desk, Stop};
-use super::memory::{Memory, client_of, told};
+use super::memory::{Memory, client_of, told, write_off};
+use super::moments::Need;
 use super::schema::Schema;
 use super::{cards, passes, preorders, products, receipts, search};
 
@@ -39,26 +39,10 @@ pub async fn deliver(desk: &mut Desk, schema: &Schema, memory: &mut Memory, plac
     onward(desk, schema, memory, place, jobs).await
 }
 
-/// A client's card has to be seen to before this job of theirs goes on: it is one of the moments for it, or their contact is not known.
+/// A client's card has to be seen to before this job of theirs goes on.
 fn needs_card(job: &Job, client: &ClientId, memory: &Memory, place: &Place) -> bool {
-    let known = memory.contacts.contains_key(client);
-    let moments = place.hub.as_ref().map(|hub| hub.clients);
-    let at = |moment: fn(ClientMoments) -> bool| moments.is_none_or(moment);
-    match &job.work {
-        Work::Pass(write_off) => {
-            let covered = |written: &Written| written.covers(write_off);
-            !known || at(|moments| moments.pass) && !memory.cards.get(client).is_some_and(covered)
-        }
-        Work::WriteOff { .. } => false,
-        Work::Change(change) => match &change.told {
-            Told::Client { .. } | Told::Contact { .. } => true,
-            // The pass itself has seen to it.
-            Told::Receipt(receipt) if receipt.kind == ReceiptKind::WriteOff => false,
-            Told::Receipt(_) => !known || at(|moments| moments.purchase),
-            Told::Preorder(_) => !known,
-            Told::Product(_) | Told::ProductGone(_) | Told::Deal { .. } => false,
-        },
-    }
+    let covered = |written: &Written| write_off(job).is_some_and(|write_off| written.covers(write_off));
+    Need::of(job, place).is_due(memory.contacts.contains_key(client), memory.cards.get(client).is_some_and(covered))
 }
 
 /// Jobs whose write may have arrived: they are asked for first, and what was found or not found is all that is done for them now.
@@ -80,6 +64,7 @@ async fn resolve_doubts(desk: &mut Desk, schema: &Schema, memory: &mut Memory, p
 /// Jobs whose clients' cards are as they should be.
 async fn onward(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place, jobs: Vec<Job>) -> Result<(), Stop> {
     let sorted = Sorted::of(jobs.into_iter().filter(|job| desk.is_open(job.seq)));
+    cards::part(desk, memory, place, sorted.parted).await?;
     for job in sorted.people {
         let contact = client_of(&job).and_then(|client| memory.contacts.get(client));
         desk.done(job.seq, contact.map(|line| format!("contact:{}", line.id)));
@@ -96,6 +81,8 @@ async fn onward(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &P
 struct Sorted {
     passes: Vec<Job>,
     people: Vec<Job>,
+    /// Clients who are gone at Lime.
+    parted: Vec<Job>,
     products: Vec<Job>,
     receipts: Vec<Job>,
     preorders: Vec<Job>,
@@ -107,6 +94,7 @@ impl Sorted {
         for job in jobs {
             let kind = match told(&job) {
                 None => &mut sorted.passes,
+                Some(Told::Client { deleted: true, .. }) => &mut sorted.parted,
                 Some(Told::Client { .. } | Told::Contact { .. }) => &mut sorted.people,
                 Some(Told::Product(_) | Told::ProductGone(_)) => &mut sorted.products,
                 Some(Told::Receipt(_)) => &mut sorted.receipts,

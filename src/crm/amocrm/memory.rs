@@ -6,6 +6,7 @@ use crate::crm::card::Written;
 use crate::crm::guests::Guests;
 use crate::delivery::{Job, Ledger, Work};
 use crate::domain::{ClientId, Told, WriteOff};
+use crate::flow::contacts::{Link, overruled_key};
 use crate::journal::LedgerKey;
 
 use super::desk::Desk;
@@ -55,6 +56,10 @@ impl Memory {
         }
         let mut looker = Looker { ledger, looked: &mut memory.looked };
         for job in batch {
+            if let Some(client) = client_of(job) {
+                looker.look(Link::ledger_key(client));
+                looker.look(overruled_key(client));
+            }
             receipts::look(job, &mut looker);
             products::look(job, &mut looker);
             preorders::look(job, &mut looker);

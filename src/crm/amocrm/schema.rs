@@ -38,6 +38,9 @@ pub struct Schema {
     pub contact: BTreeMap<String, u64>,
     /// Fields of the lead, by code.
     pub lead: BTreeMap<String, u64>,
+    /// Lists can be filtered: not every account has that.
+    #[serde(default)]
+    pub filters: bool,
     /// When it was read, milliseconds since 1970 UTC.
     pub read_ms: i64,
 }
@@ -244,7 +247,8 @@ pub fn resolve(raw: &Raw, config: &AmoCrm, before: Option<&Schema>, now_ms: i64)
             return Err(Problem::Field { code, account: raw.account_name() });
         }
     }
-    Ok(Schema { wanted: (config.pipeline.clone(), config.stage.clone()), zone: raw.zone(), pipeline, stage, contact, lead, read_ms: now_ms })
+    let filters = raw.account.get("is_api_filter_enabled").and_then(Value::as_bool) == Some(true);
+    Ok(Schema { wanted: (config.pipeline.clone(), config.stage.clone()), zone: raw.zone(), pipeline, stage, contact, lead, filters, read_ms: now_ms })
 }
 
 /// The ids of our fields. A field whose type is not what we need is left out here; `crm check` says so.

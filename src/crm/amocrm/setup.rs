@@ -49,7 +49,7 @@ impl Read {
     #[must_use]
     pub fn first(self) -> Request {
         match self {
-            Self::Account => wire::get("/account?with=datetime_settings", self.label()),
+            Self::Account => wire::get("/account?with=datetime_settings,is_api_filter_enabled", self.label()),
             Self::Pipelines => wire::get("/leads/pipelines", self.label()),
             Self::ContactFields => wire::get(&format!("/contacts/custom_fields?limit={PAGE}"), self.label()),
             Self::LeadFields => wire::get(&format!("/leads/custom_fields?limit={PAGE}"), self.label()),
@@ -199,7 +199,7 @@ fn needed(side: Side, texts: &Texts, hub: Option<&Hub>) -> Vec<Needed> {
     match side.owner {
         // A birthday may be put right by people; the rest is Lime's.
         Owner::Contact => CardField::ALL.into_iter().map(|card| field(card.code(), texts.card_field(card), card != CardField::Birthday)).collect(),
-        Owner::Deal | Owner::Account => {
+        Owner::Deal | Owner::Account | Owner::Product => {
             let passes = PassField::ALL.into_iter().map(|pass| field(pass.code(), texts.pass_field(pass), true));
             let deals = hub.map(places::lead_fields).unwrap_or_default();
             passes.chain(deals.into_iter().map(|(code, kinds, machine)| Needed { code, name: texts.hub_field(code), kinds, machine })).collect()

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::delivery::Host;
 use crate::domain::Seq;
 use crate::http::Answer;
+use crate::journal::Learned;
 
 use super::desk::{Desk, Stop};
 use super::errors::{BadItem, Meaning, meaning};
@@ -98,6 +99,20 @@ pub enum Fate {
 /// # Errors
 /// When it cannot go on now.
 pub async fn write(desk: &mut Desk, what: What, items: Vec<Item>, fates: &mut BTreeMap<String, Fate>) -> Result<(), Stop> {
+    write_knowing(desk, what, items, &BTreeMap::new(), fates).await
+}
+
+/// As [`write`]. `sets` holds, by name, the lines of the ledger by which a change that is written is known as ours: on disk before it leaves.
+///
+/// # Errors
+/// When it cannot go on now.
+pub async fn write_knowing(
+    desk: &mut Desk,
+    what: What,
+    items: Vec<Item>,
+    sets: &BTreeMap<String, Vec<Learned>>,
+    fates: &mut BTreeMap<String, Fate>,
+) -> Result<(), Stop> {
     let mut queue = VecDeque::new();
     let mut items = items.into_iter();
     loop {
@@ -111,7 +126,14 @@ pub async fn write(desk: &mut Desk, what: What, items: Vec<Item>, fates: &mut BT
     while let Some(mut items) = queue.pop_front() {
         let jobs: Vec<Seq> = items.iter().flat_map(|item| item.jobs.iter().copied()).collect();
         let request = what.request(&items);
-        let answer = if what.creates() { desk.create(request, jobs.clone()).await? } else { desk.ask(Host::Crm, request).await? };
+        let known: Vec<Learned> = items.iter().filter_map(|item| sets.get(&item.name)).flatten().cloned().collect();
+        let answer = if what.creates() {
+            desk.create(request, jobs.clone()).await?
+        } else if known.is_empty() {
+            desk.ask(Host::Crm, request).await?
+        } else {
+            desk.set(Host::Crm, request, known).await?
+        };
         match meaning(&answer) {
             Meaning::Good => {
                 refusals = 0;

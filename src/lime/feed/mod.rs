@@ -12,6 +12,8 @@ mod place;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::delivery::{Host, Ledger};
 use crate::domain::{Preorder, Product, Receipt, ReceiptKind, Told};
 use crate::feed::{Feed, Heard, News, Page, Turn, cursor_key};
@@ -42,7 +44,8 @@ const NOT_OFFERED_PAUSE: Duration = Duration::from_secs(600);
 const TROUBLE_PAUSE: Duration = Duration::from_secs(60);
 
 /// Which feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Clients: new, changed, gone.
     Clients,
