@@ -17,6 +17,7 @@ mod desk;
 mod elements;
 pub mod errors;
 pub mod feed_contacts;
+pub mod feed_deals;
 mod groups;
 pub mod hub_setup;
 pub mod lead;
