@@ -61,4 +61,22 @@ impl Texts {
             self.money(total)
         )
     }
+
+    /// `Итого: 1 000,00 ₽`.
+    #[must_use]
+    pub fn receipt_total(&self, total: &Money) -> String {
+        format!("{}: {}", self.pick("Итого", "Total"), self.money(total))
+    }
+
+    /// The tag of what is entered as history, so that robots can leave it alone.
+    #[must_use]
+    pub fn history_tag(&self) -> &'static str {
+        self.pick("лайм: история", "lime: history")
+    }
+
+    /// The tag of a deal of which something was given back.
+    #[must_use]
+    pub fn refund_tag(&self) -> &'static str {
+        self.pick("лайм: возврат", "lime: refund")
+    }
 }

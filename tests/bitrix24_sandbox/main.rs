@@ -6,6 +6,7 @@
 #[path = "../delivery/clock.rs"]
 mod clock;
 mod goods;
+mod people;
 mod sales;
 mod shop;
 #[path = "../delivery/store.rs"]

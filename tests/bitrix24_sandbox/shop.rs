@@ -1,18 +1,21 @@
 //! A venue whose box runs the integration: jobs are told to a journal in memory and delivered to the sandbox in virtual time.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use limegate::clock::{Clock, SharedClock};
 use limegate::config::{Bitrix24, BitrixAuth, CrmKind, Delivery, Hub, Language, PassesAs, SecretSource};
-use limegate::crm::bitrix24::auth::Webhook;
+use limegate::crm::bitrix24::auth::{App, Webhook};
 use limegate::crm::bitrix24::{Bitrix24Courier, feeds, setup};
 use limegate::crm::setup::{Ask, Dialogue, Mode as Setup, Plan};
 use limegate::crm::texts::Texts;
+use limegate::crm::tokens::{Pair, TokenStore};
 use limegate::delivery::{Courier, Limit, Parts, Remote, Remotes, Runner};
-use limegate::domain::{Change, Told};
+use limegate::domain::{Change, Secret, Told};
 use limegate::feed;
+use limegate::flow::contacts::Keyer;
 use limegate::http::{Answer, Bearer, Endpoint};
 use limegate::journal::{Destination, LedgerKey, Record, Store};
 use limegate::status;
@@ -32,11 +35,18 @@ pub struct Shop {
     pub site: Arc<Mutex<Site>>,
     pub hub: Hub,
     pub chance: fastrand::Rng,
+    /// The portal is reached as a local app, which keeps its tokens here; else by a webhook.
+    pub app: Option<tempfile::TempDir>,
     told: u64,
 }
 
 pub fn portal() -> Bitrix24 {
     Bitrix24 { auth: BitrixAuth::Webhook(SecretSource::Env("X".to_owned())), passes: PassesAs::Timeline }
+}
+
+/// The box's key for marks.
+pub fn keyer() -> Keyer {
+    Keyer::new(&[7; 32])
 }
 
 /// What is usual for Bitrix24.
@@ -58,6 +68,7 @@ impl Shop {
             site: Arc::new(Mutex::new(site)),
             hub,
             chance: fastrand::Rng::with_seed(seed),
+            app: None,
             told: 0,
         }
     }
@@ -108,13 +119,41 @@ impl Shop {
     fn remotes(&mut self) -> Remotes {
         let clock: SharedClock = self.clock.clone();
         let backoff = (Duration::from_secs(1), Duration::from_secs(300));
-        let token = limegate::domain::Secret::new(self.site.lock().unwrap().lime.token());
+        let token = Secret::new(self.site.lock().unwrap().lime.token());
         let lime = Endpoint::new(Arc::new(self.cable(Host::Lime)), Arc::new(Bearer::refused_by_forbidden(token)));
-        let crm = Endpoint::new(Arc::new(self.cable(Host::Bitrix24)), Arc::new(Webhook));
+        let crm = match &self.app {
+            None => Endpoint::new(Arc::new(self.cable(Host::Bitrix24)), Arc::new(Webhook)),
+            Some(home) => {
+                Endpoint::new(Arc::new(Cable { base: "/rest".to_owned(), ..self.cable(Host::Bitrix24) }), Arc::new(self.authorizer(home.path())))
+            }
+        };
         Remotes {
             lime: Arc::new(Remote::new(lime, Limit::of(limegate::lime::RATE, limegate::lime::BURST), backoff, clock.clone(), self.chance.fork())),
             crm: Some(Arc::new(Remote::new(crm, Limit::of(2.0, 50), backoff, clock, self.chance.fork()))),
         }
+    }
+
+    fn authorizer(&self, home: &Path) -> App {
+        let given = self.site.lock().unwrap().bitrix24.app();
+        let text = |key: &str| given[key].as_str().unwrap().to_owned();
+        let pair = Pair { access: text("access_token"), refresh: text("refresh_token"), expires: 0 };
+        let server = Arc::new(Cable { base: String::new(), ..self.cable(Host::Bitrix24) });
+        let store = TokenStore::new(home, "bitrix24");
+        let pair = store.load().unwrap().unwrap_or(pair);
+        App::new(store, pair, server, text("client_id"), Secret::new(text("client_secret")))
+    }
+
+    /// The portal as the config names it.
+    fn named(&self) -> Bitrix24 {
+        let secret = SecretSource::Env("X".to_owned());
+        let auth = match &self.app {
+            None => BitrixAuth::Webhook(secret),
+            Some(_) => {
+                let (portal, token_server) = ("https://bitrix24.sandbox".to_owned(), "https://bitrix24.sandbox".to_owned());
+                BitrixAuth::OAuth { portal, token_server, client_id: "local".to_owned(), client_secret: secret }
+            }
+        };
+        Bitrix24 { auth, ..portal() }
     }
 
     /// Starts delivery to the CRM, and the CRM's own feeds if they are wanted.
@@ -122,7 +161,8 @@ impl Shop {
         let (stop, stopped) = watch::channel(false);
         let clock: SharedClock = self.clock.clone();
         let remotes = self.remotes();
-        let courier: Arc<dyn Courier> = Arc::new(Bitrix24Courier::new(&portal(), Language::Ru, zone()).with_hub(Some(self.hub.clone())));
+        let courier: Arc<dyn Courier> =
+            Arc::new(Bitrix24Courier::new(&portal(), Language::Ru, zone()).with_hub(Some(self.hub.clone())).with_marks(Some(keyer())));
         let settings = Delivery {
             settle_window: Duration::from_secs(120),
             backoff_base: Duration::from_secs(1),
@@ -143,7 +183,7 @@ impl Shop {
         };
         let mut tasks = vec![tokio::spawn(Runner::new(parts).run(stopped.clone()))];
         if with_feeds {
-            for one in feeds(&portal(), &self.hub, None) {
+            for one in feeds(&self.named(), &self.hub, Some(&keyer())) {
                 let parts = feed::Parts {
                     store: self.store.clone(),
                     remote: Arc::clone(remotes.crm.as_ref().unwrap()),

@@ -209,7 +209,7 @@ impl FeedContacts {
         let client = contact.client.clone()?;
         let link = ledger.get(&Link::ledger_key(&client)).as_deref().and_then(Link::from_json);
         let shown = contact.held(&Held::new(), schema, &self.texts);
-        let knows = |link: &Link| link.contact == contact.id.to_string() && link.holds(&self.keyer, &client, Side::Crm, &shown);
+        let knows = |link: &Link| link.contact == contact.id.to_string() && link.knows(&self.keyer, &client, Side::Crm, &shown);
         if link.as_ref().is_some_and(knows) {
             return None;
         }

@@ -225,7 +225,11 @@ fn deal_place(raw: &Raw, rule: &DealRule, before: Option<&DealPlace>, problems: 
     Some(DealPlace { mark: rule_mark(rule), pipeline: wire::id(pipeline.get("id"))?, stage: stage?, refunded, responsible })
 }
 
-fn user(raw: &Raw, wanted: &StageRef, before: Option<u64>) -> Result<u64, Problem> {
+/// An active user.
+///
+/// # Errors
+/// When there is none, or more than one of the name.
+pub fn user(raw: &Raw, wanted: &StageRef, before: Option<u64>) -> Result<u64, Problem> {
     // Whoever has left may still be listed.
     let active = |user: &&Value| user.pointer("/rights/is_active").and_then(Value::as_bool) != Some(false);
     let users: Vec<&Value> = raw.users.iter().filter(active).collect();

@@ -201,6 +201,11 @@ impl Talk {
         let Lime::Known(known, _) = &guest.lime else { return None };
         let parts = Parts { person: parts.person && !both_ways, about: parts.about && guest.due, running: parts.running && guest.due };
         let mut fields = record::card_fields(&card, known, parts, &self.schema, &self.settings.texts.zone, self.now_ms);
+        // Children are Lime's alone: those who left, as grown-ups do, leave the card, too.
+        let childless = !card.about.iter().any(|(field, _)| *field == CardField::Children);
+        if let (true, true, Some(key)) = (parts.about && guest.ours, childless, self.schema.contact.get(CardField::Children.code())) {
+            fields.insert(key.clone(), json!([]));
+        }
         if both_ways {
             // The birth date is no more Lime's than the name is.
             fields.remove("birthdate");

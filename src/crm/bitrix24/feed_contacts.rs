@@ -299,7 +299,7 @@ impl Desk {
             let at = item.get("updatedTime").and_then(Value::as_str).unwrap_or_default().to_owned();
             let mut lines = self.ears.look(vec![Link::ledger_key(&client), contact_key(&client)]).await.into_iter();
             let link = lines.next().flatten().as_deref().and_then(Link::from_json).filter(|link| link.contact == id.to_string());
-            let is_new = link.is_none_or(|link| !link.holds(&self.settings.keyer, &client, Side::Crm, &card));
+            let is_new = link.is_none_or(|link| !link.knows(&self.settings.keyer, &client, Side::Crm, &card));
             // Another contact that bears the client is none of ours.
             let is_theirs = lines.next().flatten().is_none_or(|contact| contact == id.to_string());
             let news = (is_new && is_theirs).then(|| News {

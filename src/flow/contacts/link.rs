@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::held::Card;
+use super::held::{Card, Held};
 use super::marks::{Keyer, Marks};
 use crate::domain::{ClientId, ContactField, Side};
 use crate::journal::LedgerKey;
@@ -59,15 +59,13 @@ impl Link {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The side's card holds nothing that people have changed: each field is as it was last seen there, or as it was sent. Without writing anything down.
+    /// That side's card shows nothing new: each field is as it was last seen there, or as it was sent there. Our own writes come back so.
     #[must_use]
-    pub fn holds(&self, keyer: &Keyer, client: &ClientId, side: Side, card: &Card) -> bool {
+    pub fn knows(&self, keyer: &Keyer, client: &ClientId, side: Side, shown: &Card) -> bool {
+        let blank = Held::default();
         ContactField::ALL.into_iter().all(|field| {
-            let now = card.get(&field).map(|held| keyer.marks(client, field, held)).unwrap_or_default();
-            let known = self.fields.get(&field).map(|joint| match side {
-                Side::Lime => &joint.lime,
-                Side::Crm => &joint.crm,
-            });
+            let now = keyer.marks(client, field, shown.get(&field).unwrap_or(&blank));
+            let known = self.fields.get(&field).map(|joint| if side == Side::Lime { &joint.lime } else { &joint.crm });
             known.is_some_and(|known| known.seen == now || known.sent.contains(&now))
         })
     }
@@ -132,23 +130,29 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// What people changed since the last look; writes of ours are no changes. What is seen now is remembered.
-    pub fn look(&mut self, now: &Marks) -> Changes {
+    /// What people changed since the last look, of a set element by element; writes of ours are no changes. What is seen now is remembered.
+    pub fn look(&mut self, now: &Marks, elements: bool) -> Changes {
         let seen = std::mem::replace(&mut self.seen, now.clone());
+        let owes = self.owed.is_some();
         if self.owed.as_ref() == Some(now) {
             self.owed = None;
         }
         if seen == *now {
             return Changes::default();
         }
-        if let Some(at) = self.sent.iter().position(|sent| sent == now) {
-            // What was sent before it is overtaken.
-            self.sent.drain(..=at);
-            return Changes::default();
-        }
+        let ours = self.sent.iter().position(|sent| sent == now);
         let added = now.iter().filter(|mark| !seen.has(*mark) && !self.sent.iter().any(|sent| sent.has(*mark)));
         let removed = seen.iter().filter(|mark| !now.has(*mark) && self.sent.iter().all(|sent| sent.has(*mark)));
-        Changes { any: true, added: Marks::of(added), removed: Marks::of(removed) }
+        let (added, removed) = (Marks::of(added), Marks::of(removed));
+        if let Some(at) = ours {
+            // What was sent before it is overtaken.
+            self.sent.drain(..=at);
+        }
+        // A write of ours that comes late, over what somebody had entered there: that is to stand again.
+        if !owes && (ours.is_some() || elements) {
+            self.owed = Some(seen);
+        }
+        if ours.is_some() { Changes::default() } else { Changes { any: true, added, removed } }
     }
 
     pub fn send(&mut self, wanted: Marks) {
