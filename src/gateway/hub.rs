@@ -13,7 +13,7 @@ use crate::delivery::{Courier, Host, Remotes};
 use crate::feed::{self, Feed, Hint};
 use crate::flow::contacts::Keyer;
 use crate::journal::Store;
-use crate::lime::feed::{Kind, LimeFeed};
+use crate::lime::feed::{Kind, LimeFeed, Points};
 use crate::status::Hub;
 
 /// What the feeds are run with.
@@ -60,6 +60,9 @@ fn feeds(config: &Config, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
     let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
     for kind in lime_feeds(hub) {
         feeds.push(Box::new(LimeFeed::new(kind)));
+    }
+    if !hub.deals.is_empty() {
+        feeds.push(Box::new(Points));
     }
     feeds.extend(match &config.crm.kind {
         CrmKind::AmoCrm(_) => amocrm::feeds(hub, keyer, &Texts::new(config.crm.language, config.site.timezone.clone())),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::held::Card;
+use super::held::{Card, Held};
 use super::marks::{Keyer, Marks};
 use crate::domain::{ClientId, ContactField, Side};
 use crate::journal::LedgerKey;
