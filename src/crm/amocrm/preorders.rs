@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::crm::deal_fields::DealField;
 use crate::delivery::{Host, Job, Verdict};
-use crate::domain::{Preorder, Told};
+use crate::domain::{Change, Preorder, Told};
 use crate::flow::contacts::Keyer;
 use crate::flow::preorders::{self as flow, Bound, ToCrm, ToLime, Wanted, bound_key, deal_key};
 use crate::journal::Learned;
@@ -98,11 +98,21 @@ pub async fn deliver(desk: &mut Desk, schema: &Schema, memory: &mut Memory, plac
         let work = Work { schema, place, places: &places, at, keyer, job };
         match told(job) {
             Some(Told::Deal { id, deleted }) if hub.preorders.to_lime => work.deal(desk, memory, id, *deleted).await?,
-            Some(Told::Preorder(preorder)) => work.preorder(desk, memory, preorder, hub.preorders.to_crm).await?,
+            Some(Told::Preorder(preorder)) => {
+                let origin = change_of(job).and_then(|change| change.origin.as_deref());
+                work.preorder(desk, memory, (preorder, origin), (hub.preorders.to_crm, hub.preorders.to_lime)).await?;
+            }
             _ => desk.done(job.seq, None),
         }
     }
     Ok(())
+}
+
+fn change_of(job: &Job) -> Option<&Change> {
+    match &job.work {
+        crate::delivery::Work::Change(change) => Some(change),
+        _ => None,
+    }
 }
 
 fn bound_of(memory: &Memory, lead: u64) -> Option<Bound> {
@@ -191,7 +201,6 @@ impl Work<'_> {
         found: Option<&Found>,
     ) -> Result<bool, Stop> {
         let ToLime::Send { revision, draft } = send else { return Ok(true) };
-        let bind = draft.bind.is_some();
         let request = put(&format!("{OURS}{lead}"), revision, &draft, &self.place.texts.zone);
         let answer = desk.set(Host::Lime, request, vec![Self::line(lead, bound)]).await?;
         match placed(&answer) {
@@ -210,7 +219,7 @@ impl Work<'_> {
                 self.keep(desk, memory, lead, bound);
                 Ok(true)
             }
-            Written::Conflict(PreorderConflict::Bound) if bind => {
+            Written::Conflict(PreorderConflict::Bound) => {
                 // Another deal has it: this one goes on without.
                 self.keep(desk, memory, lead, bound);
                 Ok(true)
@@ -256,9 +265,15 @@ impl Work<'_> {
     }
 
     /// A preorder was told of.
-    async fn preorder(&self, desk: &mut Desk, memory: &mut Memory, preorder: &Preorder, makes: bool) -> Result<(), Stop> {
-        let foreign = preorder.reference.is_some() && deal_of(preorder).is_none();
-        if foreign {
+    async fn preorder(
+        &self,
+        desk: &mut Desk,
+        memory: &mut Memory,
+        (preorder, origin): (&Preorder, Option<&str>),
+        (makes, sends): (bool, bool),
+    ) -> Result<(), Stop> {
+        if preorder.reference.is_some() && deal_of(preorder).is_none() {
+            // Another CRM's.
             desk.done(self.job.seq, None);
             return Ok(());
         }
@@ -283,38 +298,56 @@ impl Work<'_> {
                 }
             }
         }
-        let mut bound = lead.and_then(|lead| bound_of(memory, lead)).unwrap_or_default();
-        let what = bound.to_crm(preorder, found.as_ref().map(|found| &found.booking), makes, &self.place.texts, self.keyer);
-        let lead = match (what, found) {
-            (ToCrm::Make(wanted), _) => {
-                let Some(lead) = self.make(desk, memory, preorder, &wanted).await? else { return Ok(()) };
-                self.link(desk, lead, &std::collections::BTreeMap::new(), &wanted, memory).await?;
+        let kept = lead.and_then(|lead| bound_of(memory, lead));
+        // Of a lead that we made, and of which we know no more: it may lack its products, and is no change of anybody's.
+        let half_made = found.is_some() && kept.is_none() && preorder.reference.is_none();
+        let mut bound = kept.unwrap_or_default();
+        let booking = found.as_ref().map(|found| &found.booking).filter(|_| !half_made);
+        let what = bound.to_crm((preorder, origin), booking, makes || half_made, &self.place.texts, self.keyer);
+        let (lead, bind) = match (what, found) {
+            (ToCrm::Make(wanted), found) => {
+                let lead = match lead {
+                    Some(lead) => lead,
+                    None => match self.make(desk, memory, preorder, &wanted).await? {
+                        Some(lead) => lead,
+                        None => return Ok(()),
+                    },
+                };
+                let rows = found.map(|found| found.rows).unwrap_or_default();
+                self.link(desk, lead, &rows, &wanted, memory).await?;
                 bound.made(preorder, bookings::keeps(self.places), self.keyer);
-                lead
+                (lead, true)
             }
             (ToCrm::Change(wanted), Some(found)) => {
                 let body = bookings::change(&found, preorder, &wanted, (self.places, self.at), self.schema);
                 let request = wire::send(Method::PATCH, "/leads", &[&body], "PATCH /leads");
-                // What is not done of it is done again: only then is it kept as done.
-                written(&desk.set(Host::Crm, request, Vec::new()).await?)?;
+                written(&desk.set(Host::Crm, request, vec![Self::line(found.id, &bound)]).await?)?;
                 self.link(desk, found.id, &found.rows, &wanted, memory).await?;
-                found.id
+                bound.wrote();
+                (found.id, preorder.reference.is_none())
             }
             (ToCrm::Clash, Some(found)) => {
                 notes::say(desk, self.place, self.job, found.id, &flow::clash(preorder, &self.place.texts)).await?;
                 if !self.to_lime(desk, memory, &found, &mut bound).await? {
                     return Ok(());
                 }
-                found.id
+                (found.id, false)
             }
-            (_, Some(found)) => found.id,
+            (ToCrm::Bind, Some(found)) => (found.id, true),
+            (_, Some(found)) => {
+                // What was sent and not heard of is sent again.
+                if sends && !self.to_lime(desk, memory, &found, &mut bound).await? {
+                    return Ok(());
+                }
+                (found.id, false)
+            }
             (_, None) => {
                 desk.done(self.job.seq, None);
                 return Ok(());
             }
         };
         self.keep(desk, memory, lead, &bound);
-        if preorder.reference.is_none() {
+        if bind {
             let bind = bound.bind(&preorder.id);
             if !self.send(desk, memory, lead, &mut bound, bind, None).await? {
                 return Ok(());
