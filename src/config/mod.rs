@@ -34,7 +34,7 @@ mod web_json;
 
 pub use checked::{
     AmoAuth, AmoCrm, Bitrix24, BitrixAuth, ChargeAt, Config, Crm, CrmKind, Delivery, DoorConfig, Gate, InputAt, JournalConfig, Language, LimeConfig,
-    MqttConfig, OsdpReader, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef,
+    MqttConfig, OfReader, OsdpReader, OutputAt, PassageAt, PassageBy, PassesAs, Policy, ReaderConfig, SecretSource, SerialReader, Site, StageRef,
     WebJsonConfig, WebJsonReader, WiredTo,
 };
 pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};

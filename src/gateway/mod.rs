@@ -12,6 +12,7 @@ mod hub;
 mod keep;
 mod notify;
 mod remotes;
+pub mod sync;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -252,6 +253,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         tap: tap.clone(),
         clock: Arc::clone(clock),
         doors: Some(ByHand::new(&config.gates, router)),
+        feeds: config.hub.as_ref().map(lime_feeds).unwrap_or_default(),
+        hint: hint.clone(),
         stop: rest_stop.clone(),
     };
     rest.spawn(async move {

@@ -188,9 +188,9 @@ impl Shop {
                     store: self.store.clone(),
                     remote: Arc::clone(remotes.crm.as_ref().unwrap()),
                     courier: Arc::clone(&courier),
+                    hub: Arc::new(status::Hub::default()),
                     clock: clock.clone(),
                     hint: feed::Hint::default(),
-                    hub: Arc::new(status::Hub::default()),
                     chance: self.chance.fork(),
                 };
                 tasks.push(tokio::spawn(feed::run(one, parts, stopped.clone())));

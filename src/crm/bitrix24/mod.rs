@@ -11,7 +11,7 @@
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
 //! | [`setup`], `setup_hub` | fields, funnels, stages, people, catalog, rights |
 //! | [`audit`] | asking for what was delivered |
-//! | [`record`], [`catalog`], `sale` | what is written |
+//! | [`record`], [`catalog`], `sale`, `booking` | what is written |
 //! | `courier`, `talk`, `errands`, `contacts`, `cards`, `passes`, `book`, `portal`, `ended` | the conversation about a batch of jobs |
 //! | [`person`], `meetings` | contacts that go both ways |
 //! | `receipts`, `products`, `preorders` | what of the two-way integration is no contact |
@@ -22,6 +22,7 @@ pub mod audit;
 pub mod auth;
 pub mod batch;
 mod book;
+mod booking;
 mod cards;
 pub mod catalog;
 mod contacts;
@@ -33,6 +34,7 @@ mod feed_contacts;
 mod feed_deals;
 mod listener;
 mod meetings;
+mod notes;
 pub mod offline;
 pub mod operating;
 mod passes;

@@ -13,6 +13,7 @@ mod json;
 mod relays;
 mod shelly;
 mod speech;
+mod waiting;
 mod wirenboard;
 
 pub use driver::start;

@@ -3,6 +3,7 @@
 mod decide;
 mod demo;
 mod kills;
+mod openers;
 
 use std::time::Duration;
 
