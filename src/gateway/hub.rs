@@ -7,12 +7,13 @@ use tokio::task::JoinSet;
 
 use crate::clock::SharedClock;
 use crate::config::{self, Config, CrmKind};
-use crate::crm::bitrix24;
+use crate::crm::texts::Texts;
+use crate::crm::{amocrm, bitrix24};
 use crate::delivery::{Courier, Host, Remotes};
 use crate::feed::{self, Feed, Hint};
 use crate::flow::contacts::Keyer;
 use crate::journal::Store;
-use crate::lime::feed::{Kind, LimeFeed};
+use crate::lime::feed::{Kind, LimeFeed, Points};
 use crate::status::Hub;
 
 /// What the feeds are run with.
@@ -60,8 +61,11 @@ fn feeds(config: &Config, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
     for kind in lime_feeds(hub) {
         feeds.push(Box::new(LimeFeed::new(kind)));
     }
+    if !hub.deals.is_empty() {
+        feeds.push(Box::new(Points));
+    }
     feeds.extend(match &config.crm.kind {
-        CrmKind::AmoCrm(_) => Vec::new(),
+        CrmKind::AmoCrm(_) => amocrm::feeds(hub, keyer, &Texts::new(config.crm.language, config.site.timezone.clone())),
         CrmKind::Bitrix24(portal) => bitrix24::feeds(portal, hub, keyer),
     });
     feeds

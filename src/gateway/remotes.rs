@@ -162,7 +162,7 @@ pub fn keyer(config: &Config) -> Result<Option<Keyer>, SetupError> {
 pub(super) fn crm_courier(config: &Config, keyer: Option<Keyer>) -> Arc<dyn Courier> {
     let zone = config.site.timezone.clone();
     match &config.crm.kind {
-        CrmKind::AmoCrm(amo) => Arc::new(AmoCourier::new(amo.clone(), config.hub.clone(), Texts::new(config.crm.language, zone))),
+        CrmKind::AmoCrm(amo) => Arc::new(AmoCourier::new(amo.clone(), config.hub.clone(), Texts::new(config.crm.language, zone)).with_marks(keyer)),
         CrmKind::Bitrix24(bitrix) => Arc::new(Bitrix24Courier::new(bitrix, config.crm.language, zone).with_hub(config.hub.clone()).with_marks(keyer)),
     }
 }

@@ -66,7 +66,7 @@ impl Walker {
     /// # Errors
     /// When a secret or an address in the config cannot be used.
     pub fn read(&mut self, config: &Config, kinds: &[Kind]) -> Result<(), StartError> {
-        let courier = remotes::crm_courier(config);
+        let courier = remotes::crm_courier(config, remotes::keyer(config)?);
         for kind in kinds {
             let parts = feed::Parts {
                 store: Arc::clone(&self.store),

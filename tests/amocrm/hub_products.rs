@@ -27,7 +27,10 @@ fn products_of_lime_are_shown_with_price_and_group_in_few_requests() {
     rig.deliver(heard);
     let (shown, requests) = (elements(&rig), rig.requests());
     let ticket = element(&rig, "p-1");
-    assert_eq!((&ticket["name"], &ticket["fields"]["PRICE"], &ticket["fields"]["GROUP"]), (&json!("Билет на 1 час"), &json!(["500"]), &json!(["Билеты"])));
+    assert_eq!(
+        (&ticket["name"], &ticket["fields"]["PRICE"], &ticket["fields"]["GROUP"]),
+        (&json!("Билет на 1 час"), &json!(["500"]), &json!(["Билеты"]))
+    );
     assert_eq!(ticket["fields"]["SKU"], json!(["LIME-p-1"]));
     assert!(shown.iter().all(|element| element["fields"]["GROUP"].is_array()), "{shown:#?}");
     println!("{} requests for {} products: {requests:?}", requests.len(), shown.len());
@@ -46,7 +49,10 @@ fn a_product_is_renamed_priced_moved_and_archived_and_an_unchanged_one_costs_not
     rig.listen();
     rig.deliver(heard);
     let ticket = element(&rig, "p-1");
-    assert_eq!((&ticket["name"], &ticket["fields"]["PRICE"], &ticket["fields"]["GROUP"]), (&json!("Билет на час"), &json!(["550.50"]), &json!(["Праздники"])));
+    assert_eq!(
+        (&ticket["name"], &ticket["fields"]["PRICE"], &ticket["fields"]["GROUP"]),
+        (&json!("Билет на час"), &json!(["550.50"]), &json!(["Праздники"]))
+    );
     rig.requests();
     // The same once more, as after a lost cursor: a version that says nothing new.
     rig.cashier("product", json!({"id": "p-1", "name": "Билет на час"}));
@@ -134,7 +140,8 @@ fn an_account_without_lists_holds_products_and_nothing_else() {
     let mut rig = Rig::new(|_| {});
     assert!(rig.site.amocrm.switch("extended", &json!(false)));
     rig.listen();
-    let products = |rig: &Rig| rig.queue.iter().filter(|job| matches!(&job.work, Work::Change(change) if matches!(change.told, Told::Product(_)))).count();
+    let products =
+        |rig: &Rig| rig.queue.iter().filter(|job| matches!(&job.work, Work::Change(change) if matches!(change.told, Told::Product(_)))).count();
     let waiting = products(&rig);
     for _ in 0..3 {
         rig.converse(&mut |_| Fate::Heard);

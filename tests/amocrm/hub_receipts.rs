@@ -36,7 +36,8 @@ fn a_receipt_becomes_one_lead_with_all_its_lines_linked_to_its_guest() {
     assert_eq!(lead["created_at"], json!(at));
     let lines = lead["fields"]["LIME_LINES"][0].as_str().unwrap();
     assert!(lines.contains("Билет на 1 час × 2") && lines.contains("Абонемент") && lines.contains("Итого"), "{lines}");
-    let mut quantities: Vec<f64> = lead["products"].as_array().unwrap().iter().map(|product| product["metadata"]["quantity"].as_f64().unwrap()).collect();
+    let mut quantities: Vec<f64> =
+        lead["products"].as_array().unwrap().iter().map(|product| product["metadata"]["quantity"].as_f64().unwrap()).collect();
     quantities.sort_by(f64::total_cmp);
     assert_eq!(quantities, [1.0, 2.0]);
     assert_eq!(lead["contacts"].as_array().unwrap().len(), 1);

@@ -30,7 +30,9 @@ fn an_empty_account_is_set_up_once_and_never_changed_again() {
 #[test]
 fn pipelines_and_stages_are_created_only_when_that_is_asked_for() {
     let mut rig = Rig::new(|_| {});
-    let rule = DealRule { pipeline: name("Продажи"), stage: name("Оплачено кассой"), responsible: Some(name("Кассир")), ..rig.hub.deals[0].clone() };
+    let rule = DealRule {
+        pipeline: name("Продажи"), stage: name("Оплачено кассой"), responsible: Some(name("Кассир")), ..rig.hub.deals[0].clone()
+    };
     rig.hub.deals.push(rule);
     rig.hub.preorders.send_at = Some(name("Подтверждено"));
     let plan = rig.set_up(Mode::Apply, false);

@@ -188,6 +188,7 @@ impl Shop {
                     store: self.store.clone(),
                     remote: Arc::clone(remotes.crm.as_ref().unwrap()),
                     courier: Arc::clone(&courier),
+                    hub: Arc::new(status::Hub::default()),
                     clock: clock.clone(),
                     hint: feed::Hint::default(),
                     chance: self.chance.fork(),

@@ -34,7 +34,7 @@ impl AmoCourier {
 
     /// With the box's key for marks: without it, contacts do not go both ways.
     #[must_use]
-    pub fn with_keyer(mut self, keyer: Option<Keyer>) -> Self {
+    pub fn with_marks(mut self, keyer: Option<Keyer>) -> Self {
         self.keyer = keyer;
         self
     }

@@ -50,6 +50,12 @@ pub fn group(id: &str) -> LedgerKey {
     key("amocrm.group", id)
 }
 
+/// `amocrm.booking`, by the id of a lead: it was seen in the pipeline of bookings.
+#[must_use]
+pub fn booking(lead: u64) -> LedgerKey {
+    key("amocrm.booking", &lead.to_string())
+}
+
 /// `amocrm.receipt`, by Lime's id of the transaction: the id of its lead.
 #[must_use]
 pub fn receipt(transaction: &str) -> LedgerKey {

@@ -52,7 +52,8 @@ pub async fn link(desk: &mut Desk, catalog: u64, links: &[Link]) -> Result<Linke
             let answer = desk.ask(Host::Crm, request).await?;
             match meaning(&answer) {
                 Meaning::Good => {
-                    let shown: BTreeSet<(u64, u64)> = wire::page(&answer, "links").map(|page| page.items).unwrap_or_default().iter().filter_map(pair).collect();
+                    let shown: BTreeSet<(u64, u64)> =
+                        wire::page(&answer, "links").map(|page| page.items).unwrap_or_default().iter().filter_map(pair).collect();
                     done.missing.extend(part.iter().filter(|link| !shown.contains(&(link.lead, link.element))).map(|link| link.lead));
                     break;
                 }

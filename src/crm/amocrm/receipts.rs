@@ -150,14 +150,7 @@ async fn find_doubtful(desk: &mut Desk, schema: &Schema, sales: &mut Vec<Sale<'_
 }
 
 /// A lead for each sale that has none.
-async fn create(
-    desk: &mut Desk,
-    schema: &Schema,
-    memory: &mut Memory,
-    place: &Place,
-    places: &Places,
-    sales: &mut [Sale<'_>],
-) -> Result<(), Stop> {
+async fn create(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place, places: &Places, sales: &mut [Sale<'_>]) -> Result<(), Stop> {
     let back_fill = place.hub.as_ref().map_or(Duration::MAX, |hub| hub.back_fill);
     let mut items = Vec::new();
     for sale in sales.iter().filter(|sale| sale.lead.is_none() && desk.is_open(sale.job.seq)) {
@@ -196,7 +189,8 @@ fn remember(desk: &mut Desk, memory: &mut Memory, sale: &Sale<'_>, lead: u64) {
     learn(desk, memory, key, Some(lead.to_string()));
     if let Some(key) = sold_key(sale.receipt).filter(|key| memory.looked.get(key).is_none()) {
         let id = |id: u64| crate::config::StageRef::Id(id.to_string());
-        let sold = Sold { pipeline: id(sale.at.pipeline), refunded: sale.at.refunded.map(id), ..Sold::new(lead.to_string(), sale.receipt, sale.rule) };
+        let sold =
+            Sold { pipeline: id(sale.at.pipeline), refunded: sale.at.refunded.map(id), ..Sold::new(lead.to_string(), sale.receipt, sale.rule) };
         learn(desk, memory, key, Some(sold.to_json()));
     }
 }

@@ -45,7 +45,11 @@ pub async fn deliver(desk: &mut Desk, memory: &mut Memory, place: &Place, places
         let Some(mut sold) = sold else {
             let waits = job.attempts < PATIENCE;
             let verdict = Verdict::Retry { reason: "hub/sale_unknown".to_owned(), after: Some(WAIT) };
-            if waits { desk.judge(job.seq, verdict) } else { desk.done(job.seq, None) }
+            if waits {
+                desk.judge(job.seq, verdict)
+            } else {
+                desk.done(job.seq, None)
+            }
             continue;
         };
         let given = sold.give_back(refund);

@@ -9,6 +9,7 @@
 //! after an outage.
 
 mod place;
+mod points;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use super::changes::{self, ClientNamed, From, Item, NoPage, Object, Op, PAGE_LIM
 use super::{ParseProblem, clients, preorders, products};
 
 pub use place::{KeepFrom, Place, Walk, Walked, Wish};
+pub use points::Points;
 
 /// How long Lime may keep a question when there is nothing to tell.
 const WAIT: Duration = Duration::from_secs(20);
