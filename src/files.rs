@@ -1,9 +1,16 @@
-//! Small files that are replaced whole: a reader, and a power cut, find the old text or the new one, never half of either.
+//! Small files that are replaced whole: a reader, and a power cut, find the old text or the new one, never half of either. And keys that this box makes
+//! for itself and that never leave it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Result, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+use zeroize::Zeroizing;
+
+/// The bytes of a key.
+const KEY: usize = 32;
 
 /// Puts `text` in the place of the file, readable by its owner alone, and makes its folder (0700) where it is missing. Durable when this returns.
 ///
@@ -28,6 +35,22 @@ pub fn replace(path: &Path, text: &[u8]) -> Result<()> {
     file.sync_all()?;
     std::fs::rename(&beside, path)?;
     File::open(folder)?.sync_all()
+}
+
+/// The key in the file; made at the first start, readable by its owner alone. Half a key is as good as none, and a new one is made in its place.
+///
+/// # Errors
+/// What the disk says, or that the system gives no random numbers.
+pub fn own_key(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    match std::fs::read(path).map(Zeroizing::new) {
+        Ok(bytes) if bytes.len() == KEY => return Ok(bytes),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut bytes = Zeroizing::new(vec![0; KEY]);
+    SystemRandom::new().fill(&mut bytes).map_err(|_| std::io::Error::other("the system gives no random numbers"))?;
+    replace(path, &bytes)?;
+    Ok(bytes)
 }
 
 fn beside(path: &Path) -> PathBuf {

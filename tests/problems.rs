@@ -8,7 +8,8 @@ use limegate::books::{DestinationSum, Sums};
 use limegate::cli::render::{status_table, verify_line};
 use limegate::config::Language;
 use limegate::status::{
-    ClockState, Code, DestinationState, EntitlementsState, GateState, Link, Memory, MqttState, Problem, Severity, Snapshot, Texts, problems, worst,
+    ClockState, Code, DestinationState, EntitlementsState, FeedState, GateState, Link, Memory, MqttState, Problem, Severity, Snapshot, Texts,
+    problems, worst,
 };
 
 const MINUTE: u64 = 60_000;
@@ -117,6 +118,28 @@ fn trouble_at_a_destination_is_named_by_its_cause() {
         assert!(list[0].text.en.contains("37") && list[0].text.ru.contains("37"), "{:?}", list[0].text);
         assert_eq!(list[0].since.as_deref(), Some("2026-11-22T14:31:05+05:00"));
     }
+}
+
+#[test]
+fn a_feed_that_cannot_be_read_is_named_once_it_has_lasted_and_what_it_passed_over_is_a_note() {
+    let mut now = fine();
+    let reads = FeedState { link: Link::Up, last_read_boot_ms: Some(now.boot_ms - 3_000), told: 12, ..FeedState::default() };
+    let stands = FeedState {
+        link: Link::Down,
+        error: Some("lime/no_feed".into()),
+        error_text: Some("this Lime does not offer the feed".into()),
+        down_since_boot_ms: Some(now.boot_ms - 4 * MINUTE),
+        ..FeedState::default()
+    };
+    now.feeds = [("lime.clients".to_owned(), FeedState { passed_over: 3, ..reads }), ("lime.preorders".to_owned(), stands)].into();
+    let list = found(&now);
+    assert_eq!(codes(&list), ["T-501", "T-502"]);
+    assert!(!list[0].visible && list[1].visible && list[1].severity == Severity::Grey);
+    now.boot_ms += MINUTE;
+    let list = found(&now);
+    assert!(list[0].visible && list[0].destination.as_deref() == Some("lime.preorders") && list[0].text.ru.contains("lime/no_feed"));
+    let shown = status_table(&now, &list, Language::En, 100);
+    assert!(shown.contains("lime.clients") && shown.contains("STANDS STILL (lime/no_feed)"), "{shown}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::{ClientId, Pass, Seq, WriteOff};
+use crate::domain::{Change, ClientId, Pass, Seq, WriteOff};
 use crate::flow::{CrmPolicy, job_at};
 use crate::journal::{Destination, Entry, Record};
 
@@ -32,15 +32,19 @@ pub struct JobLine {
     pub seq: Seq,
     /// Where it goes.
     pub to: Destination,
-    /// The business key: the pass's id.
+    /// What it is about: `pass`, or of a change `client`, `receipt`, `product`, `preorder`, `contact`, `deal`.
+    pub what: &'static str,
+    /// The id of what a change is about, at Lime or in the CRM.
+    pub about: Option<String>,
+    /// The business key: the pass's id, or the change's.
     pub key: Uuid,
-    /// The gate of the pass.
+    /// The gate of the pass; empty for a change.
     pub gate: String,
-    /// The pass's number on this box; 0 when the pass itself has left the log.
+    /// The pass's number on this box; 0 when the pass itself has left the log, and for a change: sums count passes alone.
     pub number: u64,
-    /// Wall time of the pass as it was read, milliseconds since 1970 UTC. May lie.
+    /// Wall time of the pass or change as it was read, milliseconds since 1970 UTC. May lie.
     pub wall_ms: i64,
-    /// The medium, masked.
+    /// The medium, masked; empty for a change.
     pub medium: String,
     /// Its state.
     pub state: JobState,
@@ -60,13 +64,28 @@ pub struct Jobs {
     numbers: BTreeSet<u64>,
     not_for_crm: BTreeSet<u64>,
     visits: BTreeSet<Uuid>,
+    changes: bool,
 }
 
 impl Jobs {
     /// Nothing yet. The policy decides which write-offs are jobs for the CRM.
     #[must_use]
     pub fn new(crm: CrmPolicy) -> Self {
-        Self { crm, jobs: BTreeMap::new(), passes: BTreeMap::new(), numbers: BTreeSet::new(), not_for_crm: BTreeSet::new(), visits: BTreeSet::new() }
+        Self {
+            crm,
+            jobs: BTreeMap::new(),
+            passes: BTreeMap::new(),
+            numbers: BTreeSet::new(),
+            not_for_crm: BTreeSet::new(),
+            visits: BTreeSet::new(),
+            changes: true,
+        }
+    }
+
+    /// The same, without the jobs of the two-way integration: a first synchronisation makes far more of them than there are passes.
+    #[must_use]
+    pub fn of_passes(crm: CrmPolicy) -> Self {
+        Self { changes: false, ..Self::new(crm) }
     }
 
     /// Takes the next record, in order.
@@ -112,6 +131,11 @@ impl Jobs {
             Record::Dropped(decision) => {
                 for job in &decision.jobs {
                     self.set(*job, JobState::Dropped, Some(decision.reason.clone()));
+                }
+            }
+            Record::Change(change) if self.changes => {
+                if let Some((to, _)) = owed {
+                    self.jobs.entry(entry.seq).or_insert_with(|| line_of_change(entry.seq, to, change));
                 }
             }
             Record::Visit(pass) => {
@@ -160,6 +184,8 @@ fn line_of_pass(seq: Seq, pass: &Pass) -> JobLine {
     JobLine {
         seq,
         to: Destination::Lime,
+        what: "pass",
+        about: None,
         key: pass.id,
         gate: pass.gate.0.clone(),
         number: pass.number,
@@ -171,10 +197,29 @@ fn line_of_pass(seq: Seq, pass: &Pass) -> JobLine {
     }
 }
 
+fn line_of_change(seq: Seq, to: Destination, change: &Change) -> JobLine {
+    JobLine {
+        seq,
+        to,
+        what: change.told.word(),
+        about: Some(change.told.id().to_owned()),
+        key: change.key(),
+        gate: String::new(),
+        number: 0,
+        wall_ms: change.stamp.wall_ms,
+        medium: String::new(),
+        state: JobState::Waiting,
+        note: None,
+        client: None,
+    }
+}
+
 fn line_of_write_off(seq: Seq, to: Destination, write_off: &WriteOff, (number, wall_ms): (u64, i64)) -> JobLine {
     JobLine {
         seq,
         to,
+        what: "pass",
+        about: None,
         key: write_off.pass_id,
         gate: write_off.gate.0.clone(),
         number,

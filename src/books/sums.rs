@@ -91,7 +91,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{BootId, Direction, Medium, MediumKind, Moment, Pass, PassageState, Personal, Stamp, Sync, WriteOff, WriteOffStatus};
+    use crate::domain::{
+        BootId, Change, Direction, Medium, MediumKind, Moment, Pass, PassageState, Personal, Stamp, Sync, Told, WriteOff, WriteOffStatus,
+    };
     use crate::flow::{CrmPolicy, HubPolicy};
     use crate::journal::{Entry, Record, Settled, SettledItem};
 
@@ -164,6 +166,20 @@ mod tests {
         let sums = fold(&[pass(1, 1), write_off(2, 1, WriteOffStatus::Refused)]);
         assert!(sums.balances(), "{sums:?}");
         assert_eq!((sums.crm.owed, sums.not_for_crm), (0, 1));
+    }
+
+    #[test]
+    fn what_the_integration_delivers_is_in_no_sum() {
+        let told = Told::Client { id: "c-1".into(), deleted: false };
+        let change = Change { told, version: "1".into(), changed_ms: 1, origin: None, back_fill: false, stamp: stamp() };
+        let policy = CrmPolicy { hub: HubPolicy::EVERYTHING, ..POLICY };
+        for mut jobs in [Jobs::new(policy), Jobs::of_passes(policy)] {
+            for entry in [pass(1, 1), Entry { seq: 2, record: Record::Change(change.clone()) }, write_off(3, 1, WriteOffStatus::Applied)] {
+                jobs.apply(&entry);
+            }
+            let sums = Sums::of(&jobs, 0);
+            assert!(sums.balances() && sums.crm.owed == 1, "{sums:?}");
+        }
     }
 
     #[test]

@@ -60,13 +60,16 @@ pub struct Filter {
     /// Only those in this state.
     #[arg(long, value_enum)]
     state: Option<State>,
+    /// Only what is about this: `pass`, `client`, `receipt`, `product`, `preorder`, `contact`, `deal`.
+    #[arg(long)]
+    what: Option<String>,
     /// Only passes of this gate.
     #[arg(long)]
     gate: Option<String>,
-    /// Only passes since then: `today`, `2h`, `3d`, a date, RFC 3339.
+    /// Only those since then: `today`, `2h`, `3d`, a date, RFC 3339.
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
-    /// Only passes before then.
+    /// Only those before then.
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
     /// The newest so many.
@@ -132,6 +135,11 @@ impl Log {
         let options = gateway::journal_options(config, Arc::new(SystemClock::new()));
         let dir = options.dir.clone();
         Journal::open_read_only(gateway::real_disk(), options).map(Self).map_err(|error| LogError::Open(dir, error.to_string()))
+    }
+
+    /// The journal itself, to look things up.
+    pub fn store(&self) -> &dyn Store {
+        &self.0
     }
 
     /// Calls `each` with every record from `from` on until it says false.
@@ -200,6 +208,7 @@ fn list(log: &Log, config: &Config, global: &Global, filter: &Filter, language: 
         .lines()
         .filter(|line| filter.to.is_none_or(|to| line.to == Destination::from(to)))
         .filter(|line| filter.state.is_none_or(|state| line.state == JobState::from(state)))
+        .filter(|line| filter.what.as_deref().is_none_or(|what| line.what == what))
         .filter(|line| filter.gate.as_deref().is_none_or(|gate| line.gate == gate))
         .filter(|line| since.is_none_or(|since| line.wall_ms >= since) && until.is_none_or(|until| line.wall_ms < until))
         .collect();

@@ -13,6 +13,7 @@ pub fn status_table(now: &Snapshot, problems: &[Problem], language: Language, wi
     let mut lines = vec![heading(now, language)];
     lines.extend(table(&gate_rows(now, problems, language), &[3]));
     lines.extend(table(&destination_rows(now, language), &[1, 2, 3, 4]));
+    lines.extend(table(&feed_rows(now, language), &[2]));
     lines.extend(problem_lines(problems, language, width));
     lines.extend(foot(now, language));
     lines.join("\n")
@@ -58,6 +59,28 @@ fn destination_rows(now: &Snapshot, language: Language) -> Vec<Vec<String>> {
         let oldest = state.oldest_ms.filter(|_| state.waiting > 0).map_or_else(|| "-".to_owned(), |age| span(age, language));
         let name = if state.kind.is_empty() { name } else { &state.kind };
         vec![plain(name), grouped(state.delivered), grouped(state.waiting), oldest, grouped(state.refused), state_word(state, now, language)]
+    }));
+    rows
+}
+
+/// Nothing where this box is not the venue's hub.
+fn feed_rows(now: &Snapshot, language: Language) -> Vec<Vec<String>> {
+    if now.feeds.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = vec![header(&[words::FEED, words::LAST_READ, words::CHANGES, words::STATE], language)];
+    rows.extend(now.feeds.iter().map(|(name, feed)| {
+        let read = feed.last_read_boot_ms.map(|last| words::AGO.with("t", Value::Span(now.boot_ms.saturating_sub(last))).text(language));
+        let word = match feed.link {
+            Link::Up => words::OK,
+            Link::Down => words::FEED_STANDS,
+            Link::Starting => words::STARTING,
+        };
+        let state = match &feed.error {
+            Some(code) => format!("{} ({})", word.template(language), plain(code)),
+            None => word.template(language).to_owned(),
+        };
+        vec![plain(name), read.unwrap_or_else(|| "-".to_owned()), grouped(feed.told), state]
     }));
     rows
 }

@@ -98,13 +98,14 @@ pub(super) fn job_table(lines: &[&JobLine], zone: &TimeZone, language: Language)
     if lines.is_empty() {
         return words::NOTHING.text(language);
     }
-    let heads = [words::SEQ, words::TIME, heads::GATE, words::MEDIUM, heads::TO, heads::STATE, words::KEY, words::NOTE];
+    let heads = [words::SEQ, words::TIME, words::WHAT, heads::GATE, words::MEDIUM, heads::TO, heads::STATE, words::KEY, words::NOTE];
     let rows = lines.iter().map(|line| {
         vec![
             line.seq.to_string(),
             date_time(line.wall_ms, zone),
-            line.gate.clone(),
-            line.medium.clone(),
+            line.what.to_owned(),
+            or_dash(&line.gate),
+            line.about.clone().unwrap_or_else(|| line.medium.clone()),
             line.to.name().to_owned(),
             state_word(line.state, language),
             line.key.to_string(),
@@ -112,6 +113,10 @@ pub(super) fn job_table(lines: &[&JobLine], zone: &TimeZone, language: Language)
         ]
     });
     table(&heads.map(|word| word.text(language)), rows.collect())
+}
+
+fn or_dash(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { text.to_owned() }
 }
 
 /// Dead letters, a line each.

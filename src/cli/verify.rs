@@ -110,10 +110,10 @@ async fn ask(config: &Config, jobs: &Jobs, from: u64, language: Language) -> Res
     }
 }
 
-/// Reads the log and folds every job.
+/// Reads the log and folds every job of a pass.
 pub(super) fn read_jobs(config: &Config) -> Result<Jobs, journal::LogError> {
     let log = Log::open(config)?;
-    let mut jobs = Jobs::new(crate::gateway::crm_policy(config));
+    let mut jobs = Jobs::of_passes(crate::gateway::crm_policy(config));
     log.each(0, |entry| {
         jobs.apply(entry);
         true

@@ -34,6 +34,10 @@ pub enum Subject {
     Stage,
     /// A right of the token.
     Right,
+    /// Somebody who is responsible for deals.
+    Person,
+    /// The catalog of products.
+    Catalog,
 }
 
 /// Whose it is.
@@ -46,6 +50,8 @@ pub enum Owner {
     Deal,
     /// The account or portal.
     Account,
+    /// An element of the list of products.
+    Product,
 }
 
 /// How it stands.
@@ -138,6 +144,7 @@ impl Plan {
                 Owner::Contact => word("контакт", "contact"),
                 Owner::Deal => word("сделка", "deal"),
                 Owner::Account => word("аккаунт", "account"),
+                Owner::Product => word("товар", "product"),
             };
             let subject = match item.subject {
                 Subject::Group => word("группа полей", "field group"),
@@ -145,6 +152,8 @@ impl Plan {
                 Subject::Pipeline => word("воронка", "pipeline"),
                 Subject::Stage => word("этап", "stage"),
                 Subject::Right => word("право", "right"),
+                Subject::Person => word("сотрудник", "person"),
+                Subject::Catalog => word("каталог", "catalog"),
             };
             let state = match item.state {
                 State::Present => word("есть", "there"),

@@ -69,7 +69,7 @@ impl Texts {
         Self { language, zone }
     }
 
-    fn pick(&self, ru: &'static str, en: &'static str) -> &'static str {
+    pub(super) fn pick(&self, ru: &'static str, en: &'static str) -> &'static str {
         match self.language {
             Language::Ru => ru,
             Language::En => en,
@@ -86,6 +86,12 @@ impl Texts {
     #[must_use]
     pub fn tag(&self) -> &'static str {
         self.pick("лайм", "lime")
+    }
+
+    /// The tag of a contact whose client is gone at Lime.
+    #[must_use]
+    pub fn gone_tag(&self) -> &'static str {
+        self.pick("удалён в Лайме", "deleted in Lime")
     }
 
     /// The name of a field of the contact.
@@ -137,6 +143,12 @@ impl Texts {
         };
         let test = if write_off.test { self.pick("ТЕСТ. ", "TEST. ") } else { "" };
         format!("{test}{what}: {}, {}", point_or_ticket(write_off), self.show(write_off.occurred.at_ms, "%d.%m %H:%M"))
+    }
+
+    /// The title of a deal of a preorder that has no name.
+    #[must_use]
+    pub fn preorder(&self, id: &str) -> String {
+        format!("{} {id}", self.pick("Предзаказ", "Preorder"))
     }
 
     /// What Lime did with the pass.

@@ -83,6 +83,33 @@ pub enum Told {
     },
 }
 
+impl Told {
+    /// What it is about, in a word: `client`, `receipt`, `product`, `preorder`, `contact`, `deal`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Client { .. } => "client",
+            Self::Receipt(_) => "receipt",
+            Self::Product(_) | Self::ProductGone(_) => "product",
+            Self::Preorder(_) => "preorder",
+            Self::Contact { .. } => "contact",
+            Self::Deal { .. } => "deal",
+        }
+    }
+
+    /// Its id, at Lime or in the CRM.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Client { id, .. } => id.as_str(),
+            Self::Receipt(receipt) => &receipt.id,
+            Self::Product(product) => &product.id,
+            Self::Preorder(preorder) => &preorder.id,
+            Self::ProductGone(id) | Self::Contact { id, .. } | Self::Deal { id, .. } => id,
+        }
+    }
+}
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[cbor(map)]

@@ -75,6 +75,11 @@ pub trait Feed: Send {
 
     /// Goes on.
     fn next(&mut self, heard: Heard<'_>, ledger: &dyn Ledger, now_wall_ms: i64) -> Turn;
+
+    /// The ids of what could not be read since this was asked last: they are counted, and said in the log. Never a name, a phone or a card.
+    fn passed_over(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Where a feed's cursor stands in the ledger: `cursor`, by the feed's name.

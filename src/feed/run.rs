@@ -9,13 +9,20 @@ use tokio::time::sleep;
 use crate::clock::SharedClock;
 use crate::delivery::{Backoff, Courier, Lane, Ledger, Remote, too_many_requests};
 use crate::domain::Change;
-use crate::http::Answer;
-use crate::journal::{Destination, LedgerKey, Record, Settled, Store};
+use crate::http::{Answer, DEFAULT_TIMEOUT};
+use crate::journal::{AppendError, Destination, LedgerKey, Record, Settled, Store};
+use crate::status::{Hub, Link};
 
 use super::{Feed, Heard, Page, Turn};
 
 /// The first and the longest wait after a failure.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// A walk waits while facts that somebody waits for take more than this share of the journal: passes need the rest.
+const FULL_SHARE: u64 = 2;
+
+/// Between two looks at whether a walk may go on.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
 
 /// Somebody says that there is news: feeds that rest begin at once.
 pub type Hint = Arc<Notify>;
@@ -29,6 +36,8 @@ pub struct Parts {
     pub remote: Arc<Remote>,
     /// The CRM's courier, which knows how the CRM says that a limit is reached.
     pub courier: Arc<dyn Courier>,
+    /// Where its state is reported.
+    pub hub: Arc<Hub>,
     /// Time.
     pub clock: SharedClock,
     /// Hints that there is news.
@@ -59,6 +68,7 @@ pub async fn run(mut feed: Box<dyn Feed>, mut parts: Parts, mut stop: watch::Rec
     let limited = move |answer: &Answer| courier.limited(host, answer).map_or_else(|| too_many_requests(answer), |pause| Some(Some(pause)));
     let mut told = Told::Begin;
     let mut trouble = None;
+    parts.hub.feed(feed.name(), |_| {});
     while !*stop.borrow() {
         let turn = {
             let heard = match &told {
@@ -68,10 +78,17 @@ pub async fn run(mut feed: Box<dyn Feed>, mut parts: Parts, mut stop: watch::Rec
             };
             feed.next(heard, &StoreLedger(parts.store.as_ref()), parts.clock.stamp().wall_ms)
         };
+        report_odd(feed.as_mut(), &parts.hub);
         let pause = match turn {
             Turn::Ask(request) => {
+                // A question that is kept waiting may be broken off: it only asks.
+                let waits = request.timeout > DEFAULT_TIMEOUT;
                 let answer = tokio::select! {
                     answer = parts.remote.ask_in(Lane::Backlog, request, &limited) => answer,
+                    () = parts.hint.notified(), if waits => {
+                        told = Told::Begin;
+                        continue;
+                    }
                     _ = stop.wait_for(|stop| *stop) => return,
                 };
                 match answer {
@@ -83,12 +100,14 @@ pub async fn run(mut feed: Box<dyn Feed>, mut parts: Parts, mut stop: watch::Rec
                     Err(_) => backoff.failure(parts.clock.boot_ms(), &mut parts.chance),
                 }
             }
-            Turn::Keep(page) => match parts.store.append(records(page, &parts.clock)).await {
-                Ok(_) => {
+            Turn::Keep(page) => match keep(page, &parts, &mut stop).await {
+                None => return,
+                Some(Ok(count)) => {
+                    parts.hub.feed(feed.name(), |state| state.told += count);
                     told = Told::Kept;
                     continue;
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     tracing::warn!(feed = feed.name(), %error, "what was told cannot be written yet; it is asked for again");
                     backoff.failure(parts.clock.boot_ms(), &mut parts.chance)
                 }
@@ -98,6 +117,11 @@ pub async fn run(mut feed: Box<dyn Feed>, mut parts: Parts, mut stop: watch::Rec
                 if trouble.take().is_some() {
                     tracing::info!(feed = feed.name(), "the feed works again");
                 }
+                let now = parts.clock.boot_ms();
+                parts.hub.feed(feed.name(), |state| {
+                    (state.link, state.last_read_boot_ms) = (Link::Up, Some(now));
+                    (state.error, state.error_text, state.down_since_boot_ms) = (None, None, None);
+                });
                 pause
             }
             Turn::Trouble(code, text, pause) => {
@@ -105,6 +129,12 @@ pub async fn run(mut feed: Box<dyn Feed>, mut parts: Parts, mut stop: watch::Rec
                     tracing::warn!(feed = feed.name(), code, "{text}");
                     trouble = Some(code);
                 }
+                let now = parts.clock.boot_ms();
+                parts.hub.feed(feed.name(), |state| {
+                    state.link = Link::Down;
+                    (state.error, state.error_text) = (Some(code.to_owned()), Some(text));
+                    state.down_since_boot_ms.get_or_insert(now);
+                });
                 pause
             }
         };
@@ -115,6 +145,33 @@ pub async fn run(mut feed: Box<dyn Feed>, mut parts: Parts, mut stop: watch::Rec
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
+}
+
+/// Counts what could not be read, and says which it was.
+fn report_odd(feed: &mut dyn Feed, hub: &Hub) {
+    let odd = feed.passed_over();
+    if odd.is_empty() {
+        return;
+    }
+    let ids = odd.join(" ");
+    tracing::warn!(feed = feed.name(), count = odd.len(), ids, "items that cannot be read were passed over");
+    hub.feed(feed.name(), |state| state.passed_over += odd.len() as u64);
+}
+
+/// Makes a page durable; how many changes that were. `None`: the gateway stops.
+async fn keep(page: Page, parts: &Parts, stop: &mut watch::Receiver<bool>) -> Option<Result<u64, AppendError>> {
+    let (count, walk) = (page.news.len() as u64, page.news.iter().any(|news| news.back_fill));
+    let full = || {
+        let stat = parts.store.stat();
+        stat.budget_bytes > 0 && stat.unsettled_bytes > stat.budget_bytes / FULL_SHARE
+    };
+    while walk && full() {
+        tokio::select! {
+            () = sleep(FULL_PAUSE) => {}
+            _ = stop.wait_for(|stop| *stop) => return None,
+        }
+    }
+    Some(parts.store.append(records(page, &parts.clock)).await.map(|_| count))
 }
 
 /// Changes first, then what covers them: all in one append.

@@ -6,17 +6,26 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::SharedClock;
-use crate::config::Config;
+use crate::config::{self, Config, CrmKind};
+use crate::crm::texts::Texts;
+use crate::crm::{amocrm, bitrix24};
 use crate::delivery::{Courier, Host, Remotes};
 use crate::feed::{self, Feed, Hint};
+use crate::flow::contacts::Keyer;
 use crate::journal::Store;
+use crate::lime::feed::{Kind, LimeFeed, Points};
+use crate::status::Hub;
 
 /// What the feeds are run with.
 pub(super) struct Around<'a> {
     pub config: &'a Config,
     pub store: &'a Arc<dyn Store>,
     pub clock: &'a SharedClock,
+    /// Where the feeds' state is reported.
+    pub state: &'a Arc<Hub>,
     pub remotes: &'a Remotes,
+    /// For marks of people's data.
+    pub keyer: Option<&'a Keyer>,
     /// The CRM's.
     pub courier: &'a Arc<dyn Courier>,
     pub hint: &'a Hint,
@@ -25,7 +34,7 @@ pub(super) struct Around<'a> {
 
 /// Starts the feeds; none where this box is not the venue's hub.
 pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
-    for feed in feeds(around.config) {
+    for feed in feeds(around.config, around.keyer) {
         let Some(remote) = (match feed.host() {
             Host::Lime => Some(&around.remotes.lime),
             Host::Crm => around.remotes.crm.as_ref(),
@@ -36,6 +45,7 @@ pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
             store: Arc::clone(around.store),
             remote: Arc::clone(remote),
             courier: Arc::clone(around.courier),
+            hub: Arc::clone(around.state),
             clock: Arc::clone(around.clock),
             hint: Arc::clone(around.hint),
             chance: fastrand::Rng::new(),
@@ -45,7 +55,32 @@ pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
 }
 
 /// The feeds that the config asks for.
-fn feeds(config: &Config) -> Vec<Box<dyn Feed>> {
-    let Some(_hub) = &config.hub else { return Vec::new() };
-    Vec::new()
+fn feeds(config: &Config, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
+    let Some(hub) = &config.hub else { return Vec::new() };
+    let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+    for kind in lime_feeds(hub) {
+        feeds.push(Box::new(LimeFeed::new(kind)));
+    }
+    if !hub.deals.is_empty() {
+        feeds.push(Box::new(Points));
+    }
+    feeds.extend(match &config.crm.kind {
+        CrmKind::AmoCrm(_) => amocrm::feeds(hub, keyer, &Texts::new(config.crm.language, config.site.timezone.clone())),
+        CrmKind::Bitrix24(portal) => bitrix24::feeds(portal, hub, keyer),
+    });
+    feeds
+}
+
+/// The feeds of Lime's that the config asks for.
+#[must_use]
+pub fn lime_feeds(hub: &config::Hub) -> Vec<Kind> {
+    let groups = hub.deals.iter().any(|rule| rule.group.is_some());
+    let wanted = |kind: &Kind| match kind {
+        Kind::Clients => hub.clients.registration || hub.clients.change || hub.contacts.to_crm,
+        Kind::Transactions => !hub.deals.is_empty() || hub.clients.purchase,
+        // Rules that name a group need the tree, whether it is shown in the CRM or not.
+        Kind::Products => hub.products || groups,
+        Kind::Preorders => hub.preorders.to_crm || hub.preorders.to_lime,
+    };
+    Kind::ALL.into_iter().filter(wanted).collect()
 }

@@ -12,6 +12,7 @@ mod hub;
 mod keep;
 mod notify;
 mod remotes;
+pub mod sync;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::source::{Intake, JournalIntake, mqtt as validators, serial};
 use crate::status::{Hub, Memory, Texts, mqtt as publisher};
 
 pub use doors::DoorsError;
+pub use hub::lime_feeds;
 pub use notify::Manager;
 pub use remotes::{SetupError, crm_endpoint, crm_transport};
 
@@ -205,7 +207,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
 
     let hint = feed::Hint::default();
     if let Some(courier) = remotes.couriers.iter().find(|courier| courier.destination() == Destination::Crm) {
-        let around = hub::Around { config, store, clock, remotes: &remotes.remotes, courier, hint: &hint, stop: &stop };
+        let keyer = remotes.keyer.as_ref();
+        let around = hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, keyer, courier, hint: &hint, stop: &stop };
         hub::start(&around, &mut readers);
     }
 
@@ -251,6 +254,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         tap: tap.clone(),
         clock: Arc::clone(clock),
         doors: Some(ByHand::new(&config.gates, router)),
+        feeds: config.hub.as_ref().map(lime_feeds).unwrap_or_default(),
+        hint: hint.clone(),
         stop: rest_stop.clone(),
     };
     rest.spawn(async move {

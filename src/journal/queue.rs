@@ -1,7 +1,8 @@
 //! The bounded queue before the writer's thread: appends that arrive while it writes are taken together.
 //!
-//! Of a crowd whose appends were just answered most come back at once. Taking the first of them alone would spend a whole sync on it, so the rest is given
-//! a moment. Who appends alone never waits for anybody.
+//! Of a crowd whose appends were just answered most come back at once. Taking the first of them alone would spend a whole sync on it, so half of the crowd
+//! is given a moment to come; the other half comes while the disk is busy with the first, and the disk has no rest. Who appends alone never waits for
+//! anybody.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,7 @@ const MOST_WAITING: usize = 1024;
 
 /// So many appends in one commit are a crowd.
 const CROWD: usize = 8;
-/// A crowd is given this long to come back: less than the quickest disk takes for a sync.
+/// Half of a crowd is given this long to come back: less than the quickest disk takes for a sync.
 const MOMENT: Duration = Duration::from_micros(100);
 
 /// An append and whom to tell.
@@ -72,8 +73,8 @@ impl Queue {
     pub fn take(&self, answered: usize) -> Option<Vec<Waiting>> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if answered >= CROWD {
-            inner.wakes_at = (inner.waiting.len() + answered).min(MOST_WAITING);
-            let incomplete = |inner: &mut Inner| inner.wakes_at > 0 && !inner.closed;
+            inner.wakes_at = ((inner.waiting.len() + answered).min(MOST_WAITING) / 2).max(1);
+            let incomplete = |inner: &mut Inner| inner.waiting.len() < inner.wakes_at && !inner.closed;
             inner = self.came.wait_timeout_while(inner, MOMENT, incomplete).unwrap_or_else(PoisonError::into_inner).0;
         }
         while inner.waiting.is_empty() && !inner.closed {

@@ -81,7 +81,7 @@ pub fn client(answer: &Answer) -> Result<Client, ParseProblem> {
     document(answer).map(client_of)
 }
 
-fn client_of(wire: wire::Client) -> Client {
+pub(super) fn client_of(wire: wire::Client) -> Client {
     let balances = wire.balances.map_or_else(Balances::default, |found| Balances {
         deposit: found.deposit.map(|amount| money(amount, found.currency)),
         bonus: found.bonus.map(|amount| minor(&amount)),
@@ -231,7 +231,7 @@ pub(super) fn document<T: DeserializeOwned>(answer: &Answer) -> Result<T, ParseP
     serde_json::from_slice(&answer.body).map_err(|problem| unreadable(&problem))
 }
 
-fn unreadable(problem: &serde_json::Error) -> ParseProblem {
+pub(super) fn unreadable(problem: &serde_json::Error) -> ParseProblem {
     ParseProblem::Unreadable(format!("{:?} at line {} column {}", problem.classify(), problem.line(), problem.column()))
 }
 
@@ -285,13 +285,13 @@ fn filled(text: Option<Personal>) -> Option<Personal> {
     text.filter(|text| !text.is_empty())
 }
 
-fn minor(amount: &wire::Amount) -> i64 {
+pub(super) fn minor(amount: &wire::Amount) -> i64 {
     match amount {
         wire::Amount::Bare(minor) | wire::Amount::Whole { amount: minor, .. } => *minor,
     }
 }
 
-fn money(amount: wire::Amount, beside: Option<String>) -> Money {
+pub(super) fn money(amount: wire::Amount, beside: Option<String>) -> Money {
     let (minor, own) = match amount {
         wire::Amount::Bare(minor) => (minor, None),
         wire::Amount::Whole { amount, currency } => (amount, currency),

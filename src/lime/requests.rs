@@ -56,7 +56,7 @@ pub fn entitlements(service_points: &[String], since: Option<&str>) -> Request {
 }
 
 /// Percent-encodes one path segment: an id is opaque, so it may hold anything.
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

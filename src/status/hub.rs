@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::snapshot::{DestinationState, GateState, ModuleState, MqttState, Snapshot};
+use super::snapshot::{DestinationState, FeedState, GateState, ModuleState, MqttState, Snapshot};
 
 /// Holds the current state. Cheap to report to; hand out as `Arc<Hub>`.
 #[derive(Debug, Default)]
@@ -35,6 +35,11 @@ impl Hub {
     /// Changes one destination, by its name in topics: `lime`, `crm`.
     pub fn destination(&self, name: &str, change: impl FnOnce(&mut DestinationState)) {
         self.update(|now| change(now.destinations.entry(name.to_owned()).or_default()));
+    }
+
+    /// Changes one feed.
+    pub fn feed(&self, name: &str, change: impl FnOnce(&mut FeedState)) {
+        self.update(|now| change(now.feeds.entry(name.to_owned()).or_default()));
     }
 
     /// Changes the broker's state.

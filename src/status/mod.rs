@@ -9,6 +9,7 @@ mod problem;
 mod problem_box;
 mod problem_destinations;
 mod problem_doors;
+mod problem_feeds;
 mod problem_gates;
 mod problem_memory;
 mod problem_modules;
@@ -19,5 +20,5 @@ pub(crate) use problem::wall_text;
 pub use problem::{Code, Problem, Severity, Texts, problems, worst};
 pub use problem_memory::Memory;
 pub use snapshot::{
-    ClockState, DestinationState, DoorState, EntitlementsState, GateState, Link, ModuleState, MqttState, ReaderFault, Report, Snapshot,
+    ClockState, DestinationState, DoorState, EntitlementsState, FeedState, GateState, Link, ModuleState, MqttState, ReaderFault, Report, Snapshot,
 };

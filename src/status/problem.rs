@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::problem_box;
 use super::problem_destinations;
 use super::problem_doors;
+use super::problem_feeds;
 use super::problem_gates;
 use super::problem_memory::Memory;
 use super::problem_modules;
@@ -135,6 +136,10 @@ codes! {
     NO_ANSWER = "T-306";
     /// The MQTT broker cannot be reached.
     NO_BROKER = "T-401";
+    /// A feed of Lime's or the CRM's cannot be read.
+    FEED_DOWN = "T-501";
+    /// A feed told of what cannot be read.
+    FEED_ODD = "T-502";
 }
 
 /// How bad, by its effect.
@@ -182,7 +187,7 @@ pub struct Problem {
     pub severity: Severity,
     /// The gate it is about.
     pub gate: Option<String>,
-    /// The destination it is about: `lime`, `crm`, `mqtt`.
+    /// The destination it is about: `lime`, `crm`, `mqtt`; or the feed: `lime.clients`.
     pub destination: Option<String>,
     /// The I/O module or gate board it is about.
     #[serde(default)]
@@ -266,6 +271,7 @@ pub(super) fn findings(now: &Snapshot, memory: &Memory) -> Vec<Finding> {
     found.extend(problem_modules::find(now));
     found.extend(problem_box::find(now));
     found.extend(problem_destinations::find(now));
+    found.extend(problem_feeds::find(now));
     found
 }
 

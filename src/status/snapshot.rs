@@ -203,6 +203,25 @@ pub struct DestinationState {
     pub next_attempt_boot_ms: Option<u64>,
 }
 
+/// A feed of Lime's or of the CRM's, where this box is the venue's hub.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedState {
+    /// Whether what it answers is of use. A remote that cannot be reached is reported with the destination.
+    pub link: Link,
+    /// Stable code of the trouble: `lime/no_feed`, `lime/unreadable`.
+    pub error: Option<String>,
+    /// The trouble in one line.
+    pub error_text: Option<String>,
+    /// Boot time since when there is trouble.
+    pub down_since_boot_ms: Option<u64>,
+    /// Boot time of the last time that it was read to its end.
+    pub last_read_boot_ms: Option<u64>,
+    /// Changes told of since the start.
+    pub told: u64,
+    /// What could not be read and was passed over, since the start.
+    pub passed_over: u64,
+}
+
 /// The clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockState {
@@ -256,6 +275,9 @@ pub struct Snapshot {
     pub entitlements: Option<EntitlementsState>,
     /// Destinations by name: `lime`, `crm`.
     pub destinations: BTreeMap<String, DestinationState>,
+    /// Feeds by name, where this box is the venue's hub: `lime.clients`, `amocrm.contacts`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub feeds: BTreeMap<String, FeedState>,
     /// The journal.
     pub journal: JournalStat,
     /// Passes stored over the box's life.

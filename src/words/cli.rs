@@ -13,6 +13,11 @@ super::words! {
     REFUSED: "ОТКЛОНЕНО", "REFUSED";
     STATE: "СОСТОЯНИЕ", "STATE";
 
+    FEED: "ЛЕНТА", "FEED";
+    LAST_READ: "ПРОЧИТАНА", "READ";
+    CHANGES: "ИЗМЕНЕНИЙ", "CHANGES";
+    FEED_STANDS: "СТОИТ", "STANDS STILL";
+
     UP: "работает", "up";
     DOWN: "НЕТ ОТВЕТА", "DOWN";
     STARTING: "запускается", "starting";

@@ -15,7 +15,8 @@ super::words! {
     SEQ: "НОМЕР", "SEQ";
     TIME: "ВРЕМЯ", "TIME";
     KEY: "КЛЮЧ", "KEY";
-    MEDIUM: "НОСИТЕЛЬ", "MEDIUM";
+    WHAT: "ЧТО", "WHAT";
+    MEDIUM: "НОСИТЕЛЬ/ID", "MEDIUM/ID";
     NOTE: "ПОМЕТКА", "NOTE";
     REASON: "ПРИЧИНА", "REASON";
 

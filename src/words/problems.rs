@@ -119,4 +119,11 @@ super::words! {
     WAIT_FOR_IT: "Ничего делать не нужно: отправка повторяется сама. Если долго не проходит, сообщите владельцу сервера.",
         "Nothing to do: deliveries are repeated. If it lasts, tell whoever runs the server.";
     NOTHING_TO_DO: "Ничего делать не нужно.", "Nothing to do.";
+
+    // Feeds.
+    FEED_DOWN: "лента {feed} не читается ({code}): {why}", "the feed {feed} cannot be read ({code}): {why}";
+    CHECK_FEED: "Обмен по ней стоит, ничего не теряется. Проверьте адаптер Лайма или права в CRM: limegate crm check.",
+        "What it tells of stands still; nothing is lost. Check Lime's adapter, or the rights in the CRM: limegate crm check.";
+    FEED_ODD: "лента {feed}: {n} {n#запись не читается и пропущена|записи не читаются и пропущены|записей не читаются и пропущены}.", "the feed {feed}: {n} {n#item|items} cannot be read and {n#was|were} passed over.";
+    CHECK_ODD: "Номера есть в journalctl -u limegate; сообщите тому, кто ведёт Лайм.", "journalctl -u limegate has their ids; tell whoever runs Lime.";
 }

@@ -84,6 +84,7 @@ pub fn schema() -> Schema {
         stage: 142,
         contact: (501..).zip(CardField::ALL).map(|(id, field)| (field.code().to_owned(), id)).collect(),
         lead: (601..).zip(PassField::ALL).map(|(id, field)| (field.code().to_owned(), id)).collect(),
+        filters: false,
         read_ms: AT,
     }
 }
@@ -215,7 +216,7 @@ pub fn run(notes: &Notes, jobs: Vec<Job>, route: impl FnMut(&Asked) -> Reply) ->
 pub fn run_at(notes: &Notes, jobs: Vec<Job>, now_wall_ms: i64, route: impl FnMut(&Asked) -> Reply) -> Outcome {
     let route = RefCell::new(route);
     let expected: Vec<Seq> = jobs.iter().map(|job| job.seq).collect();
-    let mut talk = AmoCourier::new(config(), texts()).begin(jobs, notes, now_wall_ms);
+    let mut talk = AmoCourier::new(config(), None, texts()).begin(jobs, notes, now_wall_ms);
     let mut calls: Vec<Call> = Vec::new();
     let mut step = talk.next(None);
     let (verdicts, learned) = loop {

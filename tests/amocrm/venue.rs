@@ -151,7 +151,7 @@ impl Venue {
             drain: Duration::from_secs(5),
         };
         let lime = LimeCourier::new("box", self.clock.stamp().boot, jiff::tz::TimeZone::UTC);
-        let couriers: [Arc<dyn Courier>; 2] = [Arc::new(lime), Arc::new(AmoCourier::new(config(), texts()))];
+        let couriers: [Arc<dyn Courier>; 2] = [Arc::new(lime), Arc::new(AmoCourier::new(config(), None, texts()))];
         let tasks = couriers.map(|courier| {
             let parts = Parts {
                 store: self.store.clone(),

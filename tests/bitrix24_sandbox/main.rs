@@ -5,6 +5,10 @@
 
 #[path = "../delivery/clock.rs"]
 mod clock;
+mod goods;
+mod people;
+mod sales;
+mod shop;
 #[path = "../delivery/store.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod store;

@@ -75,7 +75,7 @@ pub async fn with_amocrm(seed: u64) -> Rig {
         stage: StageRef::Name("Прошёл".into()),
     };
     let texts = Texts::new(Language::Ru, TimeZone::get("Europe/Moscow").unwrap());
-    let courier = AmoCourier::new(config.clone(), texts.clone());
+    let courier = AmoCourier::new(config.clone(), None, texts.clone());
     rig.world = World::Sandbox(Host::Amocrm, String::new(), Arc::new(courier), Arc::new(Bearer::new(token)));
     set_up(&mut rig, amocrm::setup::errand(config, texts, Mode::Apply)).await;
     rig

@@ -7,6 +7,7 @@ mod common;
 
 mod audit;
 mod doors;
+mod hub;
 mod installer;
 mod journey;
 mod kills;
@@ -19,4 +20,5 @@ mod osdp;
 mod osdp_peer;
 mod park;
 mod privacy;
+mod sync;
 mod trouble;

@@ -25,6 +25,7 @@ mod schema;
 mod state;
 mod timeline;
 mod userfields;
+mod users;
 
 use std::collections::BTreeMap;
 
@@ -300,6 +301,7 @@ impl Bitrix {
             "crm.timeline.comment.get" => self.comment_get(parameters),
             "crm.timeline.comment.list" => self.comment_list(parameters),
             "profile" => Ok(self.profile()),
+            "user.get" => Self::user_get(parameters),
             "scope" => Ok(Done::of(json!(["crm", "catalog", "user_basic"]))),
             "server.time" => Ok(Done::of(json!(portal_time(call.wall_ms)))),
             "method.get" => self.method_get(parameters),

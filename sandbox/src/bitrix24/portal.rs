@@ -6,7 +6,7 @@ use super::{Answer, Bitrix, Done, Parameters, USER, needed};
 use crate::wire;
 
 /// The methods that this portal knows, as `methods` lists them.
-pub(super) const METHODS: [&str; 74] = [
+pub(super) const METHODS: [&str; 78] = [
     "batch",
     "scope",
     "methods",
@@ -14,6 +14,7 @@ pub(super) const METHODS: [&str; 74] = [
     "profile",
     "server.time",
     "app.info",
+    "user.get",
     "crm.item.add",
     "crm.item.get",
     "crm.item.list",
@@ -70,6 +71,9 @@ pub(super) const METHODS: [&str; 74] = [
     "catalog.section.update",
     "catalog.price.modify",
     "catalog.price.list",
+    "catalog.price.add",
+    "catalog.price.update",
+    "catalog.section.get",
     "catalog.priceType.list",
     "event.bind",
     "event.unbind",

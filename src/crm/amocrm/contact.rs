@@ -10,13 +10,16 @@ use serde_json::{Map, Value, json};
 
 use crate::crm::card::{Card, CardField, CardValue, Person, Written};
 use crate::crm::texts::Texts;
-use crate::domain::{Client, ClientId, Personal, Phone};
+use crate::domain::{Client, ClientId, ContactField, Personal, Phone};
+use crate::flow::contacts;
 
 use super::schema::Schema;
 use super::{value, wire};
 
 /// Units of a name.
 const NAME: usize = 200;
+/// A card of ours says when it was written, and is written within this of the time that amoCRM notes for it.
+const OURS_MS: i64 = 30_000;
 
 /// A value of a multitext field (PHONE, EMAIL), as it stands there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +37,36 @@ pub struct Contact {
     pub client: Option<ClientId>,
     /// The visits that it shows.
     pub visits: Option<i64>,
-    named: bool,
+    /// When it was changed last, milliseconds since 1970 UTC.
+    pub updated_ms: i64,
+    /// When a card of ours was written to it last.
+    pub ours_ms: Option<i64>,
+    first_name: Personal,
+    last_name: Personal,
+    /// `YYYY-MM-DD`, or empty.
+    born: Personal,
     phones: Vec<Reach>,
     emails: Vec<Reach>,
 }
+
+/// What a PATCH is to say of who the client is.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// What Lime has and the contact lacks: no contact is ever asked what people wrote there.
+    OneWay,
+    /// These fields, as the two cards were merged. The contact's own are given, too, as they stand.
+    Merged {
+        /// What is to be set.
+        set: &'a Held,
+        /// What stands there.
+        now: &'a Held,
+    },
+    /// Nothing: nobody changed anything.
+    Nothing,
+}
+
+/// A person's card as it is merged.
+pub type Held = crate::flow::contacts::Card;
 
 /// How sure it is that a contact is a client's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,13 +86,23 @@ impl Contact {
         if entry.get("is_deleted").and_then(Value::as_bool) == Some(true) {
             return None;
         }
-        let filled = |key: &str| wire::text(entry.get(key)).is_some_and(|text| !text.trim().is_empty());
+        let part = |key: &str| Personal::new(wire::text(entry.get(key)).unwrap_or_default().trim());
+        let seconds = |value: Option<&Value>| wire::number(value).map(|at| at.saturating_mul(1000));
+        let (mut first_name, last_name) = (part("first_name"), part("last_name"));
+        if first_name.is_empty() && last_name.is_empty() {
+            first_name = part("name");
+        }
+        let born = schema.card(CardField::Birthday).and_then(|field| value::day(wire::custom(entry, field)?, &schema.zone));
         let own = |field: CardField| wire::custom_value(entry, schema.card(field)?);
         Some(Self {
             id: wire::id(entry.get("id"))?,
             client: own(CardField::ClientId).filter(|id| !id.trim().is_empty()).map(|id| ClientId(id.trim().to_owned())),
             visits: own(CardField::Visits).and_then(|text| wire::number(Some(&Value::String(text)))),
-            named: filled("first_name") || filled("last_name") || filled("name"),
+            updated_ms: seconds(entry.get("updated_at")).unwrap_or(0),
+            ours_ms: schema.card(CardField::Updated).and_then(|field| seconds(wire::custom(entry, field))),
+            first_name,
+            last_name,
+            born: Personal::new(born.unwrap_or_default()),
             phones: reach(entry, "PHONE"),
             emails: reach(entry, "EMAIL"),
         })
@@ -86,10 +125,60 @@ impl Contact {
         self.emails.iter().any(same).then_some(Match::Email)
     }
 
+    /// The card, to be merged with Lime's. A name that says only that there is none is none; where the account has no field for the birth date, it is
+    /// as Lime's.
+    #[must_use]
+    pub fn held(&self, lime: &Held, schema: &Schema, texts: &Texts) -> Held {
+        let mut card = Held::new();
+        let first = if self.last_name.is_empty() && self.first_name.reveal() == texts.nameless() { "" } else { self.first_name.reveal() };
+        contacts::split(first, self.last_name.reveal(), lime, &mut card);
+        let born = match schema.card(CardField::Birthday) {
+            Some(_) => contacts::Held::date(self.born.reveal()),
+            None => lime.get(&ContactField::BirthDate).cloned().unwrap_or_default(),
+        };
+        card.insert(ContactField::BirthDate, born);
+        card.insert(ContactField::Phones, contacts::Held::phones(self.phones.iter().map(|phone| phone.value.reveal())));
+        card.insert(ContactField::Emails, contacts::Held::emails(self.emails.iter().map(|email| email.value.reveal())));
+        card
+    }
+
+    /// When people changed it last, as far as that can be known: 0 where the last write was a card of ours.
+    #[must_use]
+    pub fn changed_ms(&self) -> i64 {
+        let ours = self.ours_ms.is_some_and(|at| self.updated_ms.saturating_sub(at) <= OURS_MS);
+        if ours { 0 } else { self.updated_ms }
+    }
+
+    /// What a PATCH has to say where these fields are to be set: phones and addresses as a whole, each as it stands there already where it does.
+    fn set(&self, set: &Held, now: &Held, schema: &Schema, into: &mut Map<String, Value>) -> Vec<Value> {
+        let mut wanted = now.clone();
+        wanted.extend(set.iter().map(|(field, held)| (*field, held.clone())));
+        let (before, after) = (contacts::joined(now), contacts::joined(&wanted));
+        for (key, before, after) in [("first_name", &before.first, &after.first), ("last_name", &before.last, &after.last)] {
+            if before != after {
+                into.insert(key.to_owned(), json!(value::fit(after.reveal(), NAME)));
+            }
+        }
+        let mut fields = Vec::new();
+        if let (Some(born), Some(field)) = (set.get(&ContactField::BirthDate), schema.card(CardField::Birthday)) {
+            let day = CardValue::Day(Personal::new(born.reveal()));
+            fields.extend(if born.is_blank() { Some(value::cleared(field)) } else { value::field(field, &day, &schema.zone) });
+        }
+        if let Some(phones) = set.get(&ContactField::Phones) {
+            let key = |text: &str| Phone::parse(text).map(|phone| phone.e164());
+            fields.push(all_of("PHONE", &self.phones, phones, key, "MOB"));
+        }
+        if let Some(emails) = set.get(&ContactField::Emails) {
+            let key = |text: &str| Some(text.trim().to_lowercase()).filter(|text| !text.is_empty());
+            fields.push(all_of("EMAIL", &self.emails, emails, key, "PRIV"));
+        }
+        fields
+    }
+
     /// What a PATCH has to say of who the client is: nothing, where the contact already says it. `named`: a name given by people stays, unless Lime's
     /// has changed since we wrote it.
     fn person_changes(&self, person: &Person, rename: bool, into: &mut Map<String, Value>) -> Vec<Value> {
-        if rename || !self.named {
+        if rename || (self.first_name.is_empty() && self.last_name.is_empty()) {
             name(person, into);
         }
         let known: BTreeSet<Phone> = self.phones.iter().filter_map(|phone| Phone::parse(phone.value.reveal())).collect();
@@ -138,22 +227,43 @@ pub fn create(client: &ClientId, card: &Card, schema: &Schema, texts: &Texts, no
     Value::Object(item)
 }
 
-/// The item of `PATCH /contacts`: what has changed since `before`, and nothing else. `None` when nothing has. `found` is the contact as it stands, where
-/// it was read.
+/// A contact's card as it is to be, and as it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// The contact as it stands, where it was read.
+    pub found: Option<&'a Contact>,
+    /// As it is to be.
+    pub card: &'a Card,
+    /// What it showed before.
+    pub before: Option<&'a Written>,
+    /// Who the client is.
+    pub who: Who<'a>,
+    /// It is a moment for the rest of the card, too.
+    pub whole: bool,
+}
+
+/// The item of `PATCH /contacts`: what has changed since before, and nothing else. `None` when nothing has.
 #[must_use]
-pub fn change(id: u64, found: Option<&Contact>, card: &Card, before: Option<&Written>, schema: &Schema, now_wall_ms: i64) -> Option<Value> {
+pub fn change(id: u64, change: Change<'_>, schema: &Schema, now_wall_ms: i64) -> Option<Value> {
+    let Change { found, card, before, who, whole } = change;
     let differs = |mark: fn(&Written) -> &str| before.is_none_or(|before| mark(before) != mark(&card.written));
     let mut item = Map::new();
     let mut fields = Vec::new();
-    if let Some(found) = found.filter(|_| differs(|written| &written.person)) {
-        // Without a hash of ours nothing says that Lime's name is newer than the one that people gave.
-        let rename = before.is_some_and(|before| !before.person.is_empty());
-        fields.extend(found.person_changes(&card.person, rename, &mut item));
+    match (who, found) {
+        (Who::OneWay, Some(found)) if differs(|written| &written.person) => {
+            // Without a hash of ours nothing says that Lime's name is newer than the one that people gave.
+            let rename = before.is_some_and(|before| !before.person.is_empty());
+            fields.extend(found.person_changes(&card.person, rename, &mut item));
+        }
+        (Who::Merged { set, now }, Some(found)) => fields.extend(found.set(set, now, schema, &mut item)),
+        _ => {}
     }
-    if differs(|written| &written.about) {
-        fields.extend(own_fields(&card.about, schema));
+    if whole && differs(|written| &written.about) {
+        // A birth date that goes both ways is merged, and written where it changed.
+        let mine = card.about.iter().filter(|(field, _)| matches!(who, Who::OneWay) || *field != CardField::Birthday);
+        fields.extend(own_fields(mine, schema));
     }
-    if differs(|written| &written.running) {
+    if whole && differs(|written| &written.running) {
         fields.extend(own_fields(&card.running, schema));
     }
     if item.is_empty() && fields.is_empty() {
@@ -163,6 +273,25 @@ pub fn change(id: u64, found: Option<&Contact>, card: &Card, before: Option<&Wri
     item.insert("id".to_owned(), json!(id));
     item.insert("custom_fields_values".to_owned(), Value::Array(fields));
     Some(Value::Object(item))
+}
+
+/// All values of a field, as they are to be. What is there in another spelling stays in it, and what is no phone or address at all stays, too.
+fn all_of(code: &str, there: &[Reach], wanted: &contacts::Held, key: impl Fn(&str) -> Option<String>, kind: &str) -> Value {
+    let mut missing: Vec<&Personal> = wanted.values().collect();
+    let mut all: Vec<Reach> = Vec::new();
+    for reach in there {
+        match key(reach.value.reveal()) {
+            None => all.push(reach.clone()),
+            Some(key) => {
+                if let Some(at) = missing.iter().position(|wanted| wanted.reveal() == key) {
+                    missing.remove(at);
+                    all.push(reach.clone());
+                }
+            }
+        }
+    }
+    all.extend(missing.into_iter().map(|value| Reach { value: value.clone(), enum_code: Some(kind.to_owned()) }));
+    if all.is_empty() { json!({ "field_code": code, "values": null }) } else { multitext(code, all.iter()) }
 }
 
 fn own_fields<'a>(values: impl IntoIterator<Item = &'a (CardField, CardValue)>, schema: &Schema) -> Vec<Value> {

@@ -1,21 +1,17 @@
-//! amoCRM's side of delivery: begins a conversation about a batch of passes.
+//! amoCRM's side of delivery: begins a conversation about a batch of jobs.
 
-use std::collections::BTreeMap;
-
-use crate::config::AmoCrm;
-use crate::crm::card::Written;
-use crate::crm::guests::Guests;
+use crate::config::{AmoCrm, Hub};
 use crate::crm::script::{Ending, Line, Talk};
 use crate::crm::texts::Texts;
-use crate::delivery::{Call, Conversation, Courier, Job, Ledger, NoAnswer, Work};
-use crate::domain::{ClientId, WriteOff};
+use crate::delivery::{Call, Conversation, Courier, Job, Ledger, NoAnswer};
+use crate::flow::contacts::{Keyer, Rules};
 use crate::http::Answer;
 use crate::journal::Destination;
 
-use super::deliver;
 use super::desk::{Desk, Stop};
-use super::ledger::{self, ContactLine};
-use super::schema::{self, Schema};
+use super::meeting::TwoWay;
+use super::memory::Memory;
+use super::{deliver, ledger, schema};
 
 /// Jobs of one conversation: deep enough that the passes of one guest in a drain meet, and one update of their card serves them all.
 const BATCH: usize = 250;
@@ -24,14 +20,29 @@ const BATCH: usize = 250;
 #[derive(Clone, Debug)]
 pub struct AmoCourier {
     config: AmoCrm,
+    hub: Option<Hub>,
+    keyer: Option<Keyer>,
     texts: Texts,
 }
 
 impl AmoCourier {
-    /// For one account, in the venue's words.
+    /// For one account, in the venue's words. `hub`: what of the integration this box runs, where it does.
     #[must_use]
-    pub fn new(config: AmoCrm, texts: Texts) -> Self {
-        Self { config, texts }
+    pub fn new(config: AmoCrm, hub: Option<Hub>, texts: Texts) -> Self {
+        Self { config, hub, keyer: None, texts }
+    }
+
+    /// With the box's key for marks: without it, contacts do not go both ways.
+    #[must_use]
+    pub fn with_marks(mut self, keyer: Option<Keyer>) -> Self {
+        self.keyer = keyer;
+        self
+    }
+
+    fn two_way(&self) -> Option<TwoWay> {
+        let contacts = &self.hub.as_ref()?.contacts;
+        let rules = Rules::new(contacts).with_joined_names();
+        (contacts.to_lime || contacts.to_crm).then_some(TwoWay { keyer: self.keyer.clone()?, rules })
     }
 }
 
@@ -46,7 +57,7 @@ impl Courier for AmoCourier {
 
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
         let memory = Memory::of(&batch, ledger, now_wall_ms);
-        let place = Place { config: self.config.clone(), texts: self.texts.clone(), now_wall_ms };
+        let place = Place { config: self.config.clone(), hub: self.hub.clone(), two_way: self.two_way(), texts: self.texts.clone(), now_wall_ms };
         Box::new(Talk::new(move |line| talk(line, batch, memory, place)))
     }
 }
@@ -56,57 +67,14 @@ impl Courier for AmoCourier {
 pub struct Place {
     /// The account.
     pub config: AmoCrm,
+    /// What of the integration this box runs; none where it only delivers its passes.
+    pub hub: Option<Hub>,
+    /// How contacts go both ways; none where they do not.
+    pub two_way: Option<TwoWay>,
     /// The venue's words.
     pub texts: Texts,
     /// The best wall time when it began.
     pub now_wall_ms: i64,
-}
-
-/// What the ledger knows of a batch.
-#[derive(Debug)]
-pub struct Memory {
-    /// The account's schema.
-    pub schema: Option<Schema>,
-    /// Where the clients' contacts are.
-    pub contacts: BTreeMap<ClientId, ContactLine>,
-    /// What was last written on their cards.
-    pub cards: BTreeMap<ClientId, Written>,
-    /// The list of contacts has at least so many pages.
-    pub walk: usize,
-    /// How Lime is asked for guests.
-    pub guests: Guests,
-}
-
-impl Memory {
-    fn of(batch: &[Job], ledger: &dyn Ledger, now_wall_ms: i64) -> Self {
-        let mut memory = Self {
-            schema: ledger.get(&ledger::schema()).and_then(|text| serde_json::from_str(&text).ok()),
-            contacts: BTreeMap::new(),
-            cards: BTreeMap::new(),
-            walk: ledger.get(&ledger::walk()).and_then(|text| text.parse().ok()).unwrap_or(0),
-            guests: Guests::new(ledger, now_wall_ms),
-        };
-        for client in batch.iter().filter_map(|job| write_off(job)?.client_id.as_ref()) {
-            if memory.contacts.contains_key(client) {
-                continue;
-            }
-            if let Some(line) = ledger.get(&ledger::contact(client)).as_deref().and_then(ContactLine::parse) {
-                memory.contacts.insert(client.clone(), line);
-                if let Some(written) = ledger.get(&ledger::card(client)).as_deref().and_then(Written::parse) {
-                    memory.cards.insert(client.clone(), written);
-                }
-            }
-        }
-        memory
-    }
-}
-
-/// The write-off that a job is about.
-pub fn write_off(job: &Job) -> Option<&WriteOff> {
-    match &job.work {
-        Work::Pass(write_off) => Some(write_off),
-        Work::WriteOff { .. } | Work::Change(_) => None,
-    }
 }
 
 async fn talk(line: Line<Call, Result<Answer, NoAnswer>>, batch: Vec<Job>, mut memory: Memory, place: Place) -> Ending {

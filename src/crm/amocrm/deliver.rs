@@ -1,270 +1,107 @@
-//! The way of a batch: what is in doubt is asked for, passes that need no card go first, then cards are brought up to date, one per guest, and the rest
-//! of the passes follow.
+//! The way of a batch: what is in doubt is asked for, what needs no card goes first, then the cards of the clients that jobs name are brought up to date,
+//! once for each, and the rest follows.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use crate::crm::card::{self, Card, Known, Written};
-use crate::crm::guests::{self, Told};
+use crate::crm::card::Written;
 use crate::delivery::{Job, Verdict};
-use crate::domain::{Client, ClientId, Seq, Transaction, WriteOff};
-use crate::lime;
+use crate::domain::{ClientId, Told};
 
-use super::courier::{Memory, Place, write_off};
+use super::courier::Place;
 use super::desk::{Desk, Stop};
-use super::ledger::{self, ContactLine};
+use super::memory::{Memory, client_of, told, write_off};
+use super::moments::Need;
 use super::schema::Schema;
-use super::write::{Fate, Item, What, write};
-use super::{contact, lead, search};
-
-/// A contact that goes again and again, or an item refused without a word: after so many attempts a person has to look.
-const PATIENCE: u32 = 5;
-/// Lime has refused to tell of a client, or says what nobody can read: asking again at once would not help.
-const LIME_ODD: Duration = Duration::from_secs(300);
+use super::{cards, passes, preorders, products, receipts, search};
 
 /// Takes all open jobs of the desk as far as they go.
 ///
 /// # Errors
 /// When it cannot go on now; what has a verdict until then keeps it.
 pub async fn deliver(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place) -> Result<(), Stop> {
-    resolve_doubts(desk, schema, memory).await?;
-
-    let mut at_once = Vec::new();
-    let mut by_client: BTreeMap<ClientId, Vec<Job>> = BTreeMap::new();
+    resolve_doubts(desk, schema, memory, place).await?;
+    let (mut at_once, mut by_client) = (Vec::new(), BTreeMap::<ClientId, Vec<Job>>::new());
     for job in desk.open() {
-        match write_off(&job).map(|write_off| write_off.client_id.clone()) {
-            Some(Some(client)) => by_client.entry(client).or_default().push(job),
-            Some(None) => at_once.push(job),
-            None => desk.judge(job.seq, Verdict::Dead { reason: "amocrm/not_a_pass".to_owned(), answer: String::new() }),
+        match client_of(&job).cloned() {
+            Some(client) => by_client.entry(client).or_default().push(job),
+            None => at_once.push(job),
         }
     }
     by_client.retain(|client, jobs| {
-        let covered = |written: &Written| jobs.iter().filter_map(write_off).all(|write_off| written.covers(write_off));
-        let shown = memory.contacts.contains_key(client) && memory.cards.get(client).is_some_and(covered);
+        let shown = jobs.iter().all(|job| !needs_card(job, client, memory, place));
         if shown {
             at_once.append(jobs);
         }
         !shown
     });
-    leads(desk, schema, memory, place, at_once).await?;
-
-    let mut guests = Vec::new();
-    let mut unknown_to_lime = Vec::new();
-    let mut told = ask_lime(desk, memory, &by_client).await?;
-    for (client, jobs) in by_client {
-        let Some(told) = told.remove(&client) else { continue };
-        match told {
-            Ok((client, transactions)) => guests.push(Guest { client, transactions, jobs, contact: None, rewrite: false }),
-            Err(lime::ParseProblem::NotFound) => unknown_to_lime.extend(jobs),
-            Err(problem) => {
-                let after = if let lime::ParseProblem::Later { after, .. } = &problem { *after } else { Some(LIME_ODD) };
-                for job in jobs {
-                    desk.judge(job.seq, Verdict::Retry { reason: problem.code(), after });
-                }
-            }
-        }
-    }
-    find_contacts(desk, schema, memory, &mut guests).await?;
-    write_cards(desk, schema, memory, place, &guests).await?;
-    unknown_to_lime.extend(guests.into_iter().flat_map(|guest| guest.jobs));
-    unknown_to_lime.sort_by_key(|job| job.seq);
-    leads(desk, schema, memory, place, unknown_to_lime).await
+    onward(desk, schema, memory, place, at_once).await?;
+    let jobs = cards::bring_up_to_date(desk, schema, memory, place, by_client).await?;
+    onward(desk, schema, memory, place, jobs).await
 }
 
-/// A client with passes in this batch.
-struct Guest {
-    client: Client,
-    transactions: Vec<Transaction>,
-    jobs: Vec<Job>,
-    /// As it stands in amoCRM, where it was read.
-    contact: Option<contact::Contact>,
-    /// It was found just now: nothing that the box kept of an earlier contact holds.
-    rewrite: bool,
+/// A client's card has to be seen to before this job of theirs goes on.
+fn needs_card(job: &Job, client: &ClientId, memory: &Memory, place: &Place) -> bool {
+    let covered = |written: &Written| write_off(job).is_some_and(|write_off| written.covers(write_off));
+    Need::of(job, place).is_due(memory.contacts.contains_key(client), memory.cards.get(client).is_some_and(covered))
 }
 
-impl Guest {
-    fn write_offs(&self) -> Vec<&WriteOff> {
-        self.jobs.iter().filter_map(write_off).collect()
-    }
-
-    fn seqs(&self) -> Vec<Seq> {
-        self.jobs.iter().map(|job| job.seq).collect()
-    }
-
-    /// What the card showed before, as far as known.
-    fn before(&self, memory: &Memory) -> Option<Written> {
-        if self.rewrite {
-            let visits = self.contact.as_ref().and_then(|contact| contact.visits).unwrap_or(0);
-            let kept = memory.cards.get(&self.client.id).cloned().unwrap_or_default();
-            // Its hashes belong to what is no longer there; what was counted stays counted.
-            return Some(Written { seen: kept.seen, visits: visits.max(kept.visits), ..Written::default() });
+/// Jobs whose write may have arrived: they are asked for first, and what was found or not found is all that is done for them now.
+async fn resolve_doubts(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place) -> Result<(), Stop> {
+    let mut doubtful = Sorted::of(desk.open().into_iter().filter(|job| job.doubt.is_some()));
+    passes::resolve(desk, schema, memory, doubtful.passes).await?;
+    for job in std::mem::take(&mut doubtful.people) {
+        // All that is created for them is a contact.
+        let Some(client) = client_of(&job) else { continue };
+        match search::bearing(desk, schema, client).await? {
+            Some(contact) => memory.learn_contact(desk, client, contact),
+            None => desk.judge(job.seq, Verdict::NotFound),
         }
-        memory.cards.get(&self.client.id).cloned().or_else(|| memory.contacts.get(&self.client.id).map(|line| line.as_written()))
     }
-
-    fn card(&self, before: Option<&Written>, place: &Place) -> Card {
-        let known = Known { client: &self.client, transactions: &self.transactions, write_offs: &self.write_offs(), before };
-        card::card(known, &place.texts)
-    }
+    receipts::deliver(desk, schema, memory, place, doubtful.receipts).await?;
+    preorders::deliver(desk, schema, memory, place, doubtful.preorders).await
 }
 
-/// Jobs whose lead may be there already: found or not found, nothing else is done for them now.
-async fn resolve_doubts(desk: &mut Desk, schema: &Schema, memory: &mut Memory) -> Result<(), Stop> {
-    let doubtful: Vec<Job> = desk.open().into_iter().filter(|job| job.doubt.is_some()).collect();
-    if doubtful.is_empty() {
-        return Ok(());
+/// Jobs whose clients' cards are as they should be.
+async fn onward(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place, jobs: Vec<Job>) -> Result<(), Stop> {
+    let sorted = Sorted::of(jobs.into_iter().filter(|job| desk.is_open(job.seq)));
+    cards::part(desk, memory, place, sorted.parted).await?;
+    for job in sorted.people {
+        let contact = client_of(&job).and_then(|client| memory.contacts.get(client));
+        desk.done(job.seq, contact.map(|line| format!("contact:{}", line.id)));
     }
-    let keys: Vec<_> = doubtful.iter().map(|job| job.key).collect();
-    let found = search::leads(desk, schema, &keys).await?;
-    for job in doubtful {
-        let Some(found) = found.get(&job.key) else {
-            desk.judge(job.seq, Verdict::NotFound);
-            continue;
-        };
-        desk.confirm(job.seq, found.lead);
-        // The next pass need not search for a contact that a search index may not show yet.
-        let client = write_off(&job).and_then(|write_off| write_off.client_id.clone());
-        if let (Some(client), Some(id)) = (client, found.contact)
-            && !memory.contacts.contains_key(&client)
-        {
-            let line = ContactLine { id, visits: None };
-            desk.learn(ledger::contact(&client), Some(line.to_text()));
-            memory.contacts.insert(client, line);
-        }
-    }
-    Ok(())
+    passes::leads(desk, schema, memory, place, sorted.passes).await?;
+    // A receipt's and a preorder's rows are products.
+    products::deliver(desk, schema, memory, place, sorted.products).await?;
+    receipts::deliver(desk, schema, memory, place, sorted.receipts).await?;
+    preorders::deliver(desk, schema, memory, place, sorted.preorders).await
 }
 
-async fn ask_lime(desk: &mut Desk, memory: &mut Memory, by_client: &BTreeMap<ClientId, Vec<Job>>) -> Result<BTreeMap<ClientId, Told>, Stop> {
-    let clients: Vec<ClientId> = by_client.keys().cloned().collect();
-    let told = memory.guests.read(desk, &clients).await;
-    if let Some(lesson) = memory.guests.lesson() {
-        desk.learn(guests::ledger_key(), lesson);
-    }
-    told
+/// Jobs by kind.
+#[derive(Default)]
+struct Sorted {
+    passes: Vec<Job>,
+    people: Vec<Job>,
+    /// Clients who are gone at Lime.
+    parted: Vec<Job>,
+    products: Vec<Job>,
+    receipts: Vec<Job>,
+    preorders: Vec<Job>,
 }
 
-/// Where each guest's contact is: as the ledger says, as amoCRM is asked, or nowhere.
-async fn find_contacts(desk: &mut Desk, schema: &Schema, memory: &mut Memory, guests: &mut [Guest]) -> Result<(), Stop> {
-    for guest in guests.iter_mut() {
-        let id = guest.client.id.clone();
-        let (Some(line), Some(written)) = (memory.contacts.get(&id).copied(), memory.cards.get(&id)) else { continue };
-        // Phones are replaced as a whole: before one is added, those that people put there must be known.
-        if written.person == card::person_hash(&guest.client) {
-            continue;
+impl Sorted {
+    fn of(jobs: impl Iterator<Item = Job>) -> Self {
+        let mut sorted = Self::default();
+        for job in jobs {
+            let kind = match told(&job) {
+                None => &mut sorted.passes,
+                Some(Told::Client { deleted: true, .. }) => &mut sorted.parted,
+                Some(Told::Client { .. } | Told::Contact { .. }) => &mut sorted.people,
+                Some(Told::Product(_) | Told::ProductGone(_)) => &mut sorted.products,
+                Some(Told::Receipt(_)) => &mut sorted.receipts,
+                Some(Told::Preorder(_) | Told::Deal { .. }) => &mut sorted.preorders,
+            };
+            kind.push(job);
         }
-        guest.contact = search::contact(desk, schema, line.id, &guest.client).await?;
-        if guest.contact.is_none() {
-            memory.contacts.remove(&id);
-        }
+        sorted
     }
-    let unknown: Vec<Client> =
-        guests.iter().filter(|guest| !memory.contacts.contains_key(&guest.client.id)).map(|guest| guest.client.clone()).collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let asked: Vec<&Client> = unknown.iter().collect();
-    let mut found = search::contacts(desk, schema, &asked, memory.walk).await?;
-    // A family shares a phone: of two clients who match one contact, the first takes it, and the other gets one of their own.
-    let mut taken = BTreeSet::new();
-    for guest in guests.iter_mut().filter(|guest| !memory.contacts.contains_key(&guest.client.id)) {
-        guest.rewrite = true;
-        guest.contact = found.remove(&guest.client.id).filter(|contact| taken.insert(contact.id));
-    }
-    Ok(())
-}
-
-/// One write for each guest whose card has changed.
-async fn write_cards(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place, guests: &[Guest]) -> Result<(), Stop> {
-    let (mut creates, mut changes) = (Vec::new(), Vec::new());
-    let mut sent: BTreeMap<String, (&Guest, Card)> = BTreeMap::new();
-    for guest in guests {
-        let id = guest.client.id.clone();
-        let before = guest.before(memory);
-        let card = guest.card(before.as_ref(), place);
-        let contact = guest.contact.as_ref().map(|contact| contact.id).or_else(|| memory.contacts.get(&id).map(|line| line.id));
-        let Some(contact) = contact else {
-            let name = contact::request_id(&id);
-            creates.push(Item { name: name.clone(), body: contact::create(&id, &card, schema, &place.texts, place.now_wall_ms), jobs: guest.seqs() });
-            sent.insert(name, (guest, card));
-            continue;
-        };
-        match contact::change(contact, guest.contact.as_ref(), &card, before.as_ref(), schema, place.now_wall_ms) {
-            Some(body) => {
-                changes.push(Item { name: contact.to_string(), body, jobs: guest.seqs() });
-                sent.insert(contact.to_string(), (guest, card));
-            }
-            None => keep(desk, memory, &id, contact, &card),
-        }
-    }
-    let mut fates = BTreeMap::new();
-    let mut end = write(desk, What::CreateContacts, creates, &mut fates).await;
-    if end.is_ok() {
-        end = write(desk, What::ChangeContacts, changes, &mut fates).await;
-    }
-    for (name, fate) in fates {
-        let Some((guest, card)) = sent.get(&name) else { continue };
-        match fate {
-            Fate::Written(id) => keep(desk, memory, &guest.client.id, id, card),
-            other => {
-                for job in &guest.jobs {
-                    judge(desk, memory, job, &other);
-                }
-            }
-        }
-    }
-    end
-}
-
-/// The card stands as it should: remember where and how.
-fn keep(desk: &mut Desk, memory: &mut Memory, client: &ClientId, contact: u64, card: &Card) {
-    let line = ContactLine { id: contact, visits: None };
-    desk.learn(ledger::contact(client), Some(line.to_text()));
-    desk.learn(ledger::card(client), Some(card.written.to_text()));
-    memory.contacts.insert(client.clone(), line);
-    memory.cards.insert(client.clone(), card.written.clone());
-}
-
-/// A lead for each pass.
-async fn leads(desk: &mut Desk, schema: &Schema, memory: &mut Memory, place: &Place, jobs: Vec<Job>) -> Result<(), Stop> {
-    let mut items = Vec::new();
-    let mut sent = BTreeMap::new();
-    for job in jobs.into_iter().filter(|job| desk.is_open(job.seq)) {
-        let Some(write_off) = write_off(&job) else { continue };
-        let contact = write_off.client_id.as_ref().and_then(|client| memory.contacts.get(client)).map(|line| line.id);
-        let name = write_off.pass_id.to_string();
-        items.push(Item { name: name.clone(), body: lead::lead(write_off, contact, schema, &place.texts, place.now_wall_ms), jobs: vec![job.seq] });
-        sent.insert(name, job);
-    }
-    let mut fates = BTreeMap::new();
-    let end = write(desk, What::CreateLeads, items, &mut fates).await;
-    for (name, fate) in fates {
-        let Some(job) = sent.get(&name) else { continue };
-        match fate {
-            Fate::Written(id) => desk.confirm(job.seq, id),
-            other => judge(desk, memory, job, &other),
-        }
-    }
-    end
-}
-
-/// What a refusal of an item means for a job.
-fn judge(desk: &mut Desk, memory: &mut Memory, job: &Job, fate: &Fate) {
-    let patient = job.attempts < PATIENCE;
-    let verdict = match fate {
-        Fate::Written(_) => return,
-        Fate::Gone if patient => {
-            // Merged or deleted over there: forget it, and search again.
-            if let Some(client) = write_off(job).and_then(|write_off| write_off.client_id.as_ref()) {
-                desk.learn(ledger::contact(client), None);
-                memory.contacts.remove(client);
-            }
-            Verdict::Retry { reason: "amocrm/contact_gone".to_owned(), after: None }
-        }
-        Fate::Refused(_) if patient && !desk.accepted => Verdict::Retry { reason: "amocrm/refused".to_owned(), after: None },
-        Fate::Gone => Verdict::Dead { reason: "amocrm/contact_gone".to_owned(), answer: String::new() },
-        Fate::Refused(said) => Verdict::Dead { reason: "amocrm/refused".to_owned(), answer: said.clone() },
-        Fate::Bad(said) => Verdict::Dead { reason: "amocrm/invalid".to_owned(), answer: said.clone() },
-    };
-    desk.judge(job.seq, verdict);
 }

@@ -82,7 +82,12 @@ impl Desk {
 
     /// It is there, as a lead.
     pub fn confirm(&mut self, job: Seq, lead: u64) {
-        self.judge(job, Verdict::Confirmed(Confirmed::Remote(Some(format!("lead:{lead}")))));
+        self.done(job, Some(format!("lead:{lead}")));
+    }
+
+    /// It is done, and this is where: `contact:7001`.
+    pub fn done(&mut self, job: Seq, remote: Option<String>) {
+        self.judge(job, Verdict::Confirmed(Confirmed::Remote(remote)));
     }
 
     /// Keeps a line in the ledger; `None` forgets it.
@@ -96,6 +101,14 @@ impl Desk {
     /// When no answer came.
     pub async fn ask(&mut self, host: Host, request: Request) -> Result<Answer, Stop> {
         self.line.ask(Call { host, request, effect: Effect::Repeatable }).await.map_err(Stop::Silence)
+    }
+
+    /// Sets fixed values. These lines of the ledger are on disk before it leaves, so that no feed takes what we wrote for news.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn set(&mut self, host: Host, request: Request, learned: Vec<Learned>) -> Result<Answer, Stop> {
+        self.line.ask(Call { host, request, effect: Effect::Sets(learned) }).await.map_err(Stop::Silence)
     }
 
     /// Creates for these jobs. Where the outcome is unknown they are doubtful from here on.

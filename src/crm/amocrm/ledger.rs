@@ -32,6 +32,60 @@ pub fn walk() -> LedgerKey {
     key("amocrm.walk", "contacts")
 }
 
+/// `amocrm.places`: a `Places`.
+#[must_use]
+pub fn places() -> LedgerKey {
+    key("amocrm.places", "account")
+}
+
+/// `amocrm.product`, by Lime's id of the product: an [`ElementLine`].
+#[must_use]
+pub fn product(id: &str) -> LedgerKey {
+    key("amocrm.product", id)
+}
+
+/// `amocrm.group`, by Lime's id of a group of products: what it was called here last.
+#[must_use]
+pub fn group(id: &str) -> LedgerKey {
+    key("amocrm.group", id)
+}
+
+/// `amocrm.booking`, by the id of a lead: it was seen in the pipeline of bookings.
+#[must_use]
+pub fn booking(lead: u64) -> LedgerKey {
+    key("amocrm.booking", &lead.to_string())
+}
+
+/// `amocrm.receipt`, by Lime's id of the transaction: the id of its lead.
+#[must_use]
+pub fn receipt(transaction: &str) -> LedgerKey {
+    key("amocrm.receipt", transaction)
+}
+
+/// Where a product is, and what was last written there. `9001 5f…`; the mark is empty where this box has not written it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElementLine {
+    /// The element's id.
+    pub id: u64,
+    /// The mark of what was written.
+    pub mark: String,
+}
+
+impl ElementLine {
+    /// Reads a ledger value.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, mark) = text.split_once(' ').unwrap_or((text, ""));
+        Some(Self { id: id.parse().ok().filter(|id| *id > 0)?, mark: mark.to_owned() })
+    }
+
+    /// The ledger value.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        format!("{} {}", self.id, self.mark).trim_end().to_owned()
+    }
+}
+
 /// Where a client's contact is. `7001`, or `7001/12`: it was found with twelve visits on its card, and this box has not written it yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContactLine {

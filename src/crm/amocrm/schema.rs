@@ -38,6 +38,9 @@ pub struct Schema {
     pub contact: BTreeMap<String, u64>,
     /// Fields of the lead, by code.
     pub lead: BTreeMap<String, u64>,
+    /// Lists can be filtered: not every account has that.
+    #[serde(default)]
+    pub filters: bool,
     /// When it was read, milliseconds since 1970 UTC.
     pub read_ms: i64,
 }
@@ -93,7 +96,7 @@ pub enum Problem {
     /// Two of one name.
     #[error("amoCRM: account {account} has more than one {what} \"{wanted}\": {ids}. Write {{ id = ... }} in the config")]
     Ambiguous {
-        /// `pipeline` or `stage`.
+        /// `pipeline`, `stage` or `user`.
         what: &'static str,
         /// The name.
         wanted: String,
@@ -101,6 +104,16 @@ pub enum Problem {
         account: String,
         /// Their ids.
         ids: String,
+    },
+    /// No such user.
+    #[error("amoCRM: user {wanted} not found in account {account}. Existing: {existing}")]
+    User {
+        /// As in the config.
+        wanted: String,
+        /// The account.
+        account: String,
+        /// All there are, in quotes.
+        existing: String,
     },
     /// A field without which nothing can be found again.
     #[error("amoCRM: the field {code} is not in account {account}; run `limegate crm setup`")]
@@ -120,7 +133,9 @@ impl Problem {
             Self::Pipeline { .. } => "setup/pipeline",
             Self::Stage { .. } => "setup/stage",
             Self::Ambiguous { what, .. } if *what == "pipeline" => "setup/pipeline",
+            Self::Ambiguous { what, .. } if *what == "user" => "setup/user",
             Self::Ambiguous { .. } => "setup/stage",
+            Self::User { .. } => "setup/user",
             Self::Field { .. } => "setup/field",
         }
     }
@@ -137,6 +152,12 @@ pub struct Raw {
     pub contact_fields: Vec<Value>,
     /// `GET /leads/custom_fields`, all pages.
     pub lead_fields: Vec<Value>,
+    /// `GET /users`, all pages; only where the integration runs.
+    pub users: Vec<Value>,
+    /// `GET /catalogs`, all pages; only where the integration runs.
+    pub catalogs: Vec<Value>,
+    /// `GET /catalogs/{id}/custom_fields` of the list of products; only where the integration runs.
+    pub product_fields: Vec<Value>,
 }
 
 impl Raw {
@@ -158,29 +179,59 @@ impl Raw {
 /// # Errors
 /// When there is none, or more than one of the name.
 pub fn stage(raw: &Raw, config: &AmoCrm, before: Option<&Schema>) -> Result<(u64, u64), Problem> {
-    let account = raw.account_name();
     let before = before.filter(|before| before.wanted == (config.pipeline.clone(), config.stage.clone()));
+    let pipeline = pipeline(raw, &config.pipeline, before.map(|before| before.pipeline))?;
+    let stage = stage_in(raw, pipeline, &config.stage, before.map(|before| before.stage), |stages| wanted_id(stages, WON))?;
+    Ok((wire::id(pipeline.get("id")).unwrap_or(0), stage))
+}
+
+/// A pipeline; by default the main one. `before` is followed where its name has gone.
+///
+/// # Errors
+/// When there is none, or more than one of the name.
+pub fn pipeline<'a>(raw: &'a Raw, wanted: &StageRef, before: Option<u64>) -> Result<&'a Value, Problem> {
+    let account = raw.account_name();
     let open: Vec<&Value> = raw.pipelines.iter().filter(|pipeline| pipeline.get("is_archive").and_then(Value::as_bool) != Some(true)).collect();
-    let pipeline =
-        match pick(&open, &config.pipeline, "pipeline", &account, |pipeline| pipeline.get("is_main").and_then(Value::as_bool) == Some(true))? {
-            Some(found) => found,
-            None => by_id(&open, before.map(|before| before.pipeline)).ok_or_else(|| Problem::Pipeline {
-                wanted: shown(&config.pipeline),
-                account: account.clone(),
-                existing: names(&open),
-            })?,
-        };
-    let stages: Vec<&Value> = pipeline.pointer("/_embedded/statuses").and_then(Value::as_array).into_iter().flatten().collect();
-    let stage = match pick(&stages, &config.stage, "stage", &account, |stage| wire::id(stage.get("id")) == Some(WON))? {
-        Some(found) => found,
-        None => by_id(&stages, before.map(|before| before.stage)).ok_or_else(|| Problem::Stage {
-            wanted: shown(&config.stage),
-            pipeline: wire::text(pipeline.get("name")).unwrap_or_default(),
-            account,
-            existing: names(&stages),
-        })?,
-    };
-    Ok((wire::id(pipeline.get("id")).unwrap_or(0), wire::id(stage.get("id")).unwrap_or(0)))
+    let main = |pipeline: &Value| pipeline.get("is_main").and_then(Value::as_bool) == Some(true);
+    let found = pick(&open, wanted, "pipeline", &account, main)?.or_else(|| by_id(&open, before));
+    found.ok_or_else(|| Problem::Pipeline { wanted: shown(wanted), account, existing: names(&open) })
+}
+
+/// The stages of a pipeline in their order, without that of unsorted requests.
+#[must_use]
+pub fn stages(pipeline: &Value) -> Vec<&Value> {
+    let all = pipeline.pointer("/_embedded/statuses").and_then(Value::as_array).into_iter().flatten();
+    let mut stages: Vec<&Value> = all.filter(|stage| wire::number(stage.get("type")) != Some(1)).collect();
+    stages.sort_by_key(|stage| wire::number(stage.get("sort")).unwrap_or(0));
+    stages
+}
+
+/// A stage of a pipeline. `before` is followed where its name has gone.
+///
+/// # Errors
+/// When there is none, or more than one of the name.
+pub fn stage_in(
+    raw: &Raw,
+    pipeline: &Value,
+    wanted: &StageRef,
+    before: Option<u64>,
+    default: impl Fn(&[&Value]) -> Option<u64>,
+) -> Result<u64, Problem> {
+    let stages = stages(pipeline);
+    let first = default(&stages);
+    let found = pick(&stages, wanted, "stage", &raw.account_name(), |stage| first.is_some() && wire::id(stage.get("id")) == first)?;
+    found.or_else(|| by_id(&stages, before)).and_then(|stage| wire::id(stage.get("id"))).ok_or_else(|| Problem::Stage {
+        wanted: shown(wanted),
+        pipeline: wire::text(pipeline.get("name")).unwrap_or_default(),
+        account: raw.account_name(),
+        existing: names(&stages),
+    })
+}
+
+/// This stage, where it is among them.
+#[must_use]
+pub fn wanted_id(stages: &[&Value], id: u64) -> Option<u64> {
+    stages.iter().any(|stage| wire::id(stage.get("id")) == Some(id)).then_some(id)
 }
 
 /// Resolves everything.
@@ -196,7 +247,8 @@ pub fn resolve(raw: &Raw, config: &AmoCrm, before: Option<&Schema>, now_ms: i64)
             return Err(Problem::Field { code, account: raw.account_name() });
         }
     }
-    Ok(Schema { wanted: (config.pipeline.clone(), config.stage.clone()), zone: raw.zone(), pipeline, stage, contact, lead, read_ms: now_ms })
+    let filters = raw.account.get("is_api_filter_enabled").and_then(Value::as_bool) == Some(true);
+    Ok(Schema { wanted: (config.pipeline.clone(), config.stage.clone()), zone: raw.zone(), pipeline, stage, contact, lead, filters, read_ms: now_ms })
 }
 
 /// The ids of our fields. A field whose type is not what we need is left out here; `crm check` says so.
@@ -212,8 +264,11 @@ fn coded(fields: &[Value], codes: &[&'static str]) -> BTreeMap<String, u64> {
     found
 }
 
-/// `Ok(None)`: there is none.
-fn pick<'a>(
+/// The one that is wanted. `Ok(None)`: there is none.
+///
+/// # Errors
+/// When there are several of the name.
+pub(super) fn pick<'a>(
     all: &[&'a Value],
     wanted: &StageRef,
     what: &'static str,
@@ -238,12 +293,12 @@ fn pick<'a>(
     }
 }
 
-fn by_id<'a>(all: &[&'a Value], id: Option<u64>) -> Option<&'a Value> {
+pub(super) fn by_id<'a>(all: &[&'a Value], id: Option<u64>) -> Option<&'a Value> {
     all.iter().find(|one| id.is_some() && wire::id(one.get("id")) == id).copied()
 }
 
-/// As people compare names: blanks around, case, and е for ё do not count.
-fn same_name(a: &str, b: &str) -> bool {
+/// Whether two names are one, as people compare names: blanks around, case, and е for ё do not count.
+pub(super) fn same_name(a: &str, b: &str) -> bool {
     let plain = |text: &str| text.trim().to_lowercase().replace('ё', "е");
     plain(a) == plain(b)
 }
@@ -255,7 +310,8 @@ pub fn names(all: &[&Value]) -> String {
     if names.is_empty() { "-".to_owned() } else { names.join(", ") }
 }
 
-fn shown(wanted: &StageRef) -> String {
+/// As the config has it.
+pub(super) fn shown(wanted: &StageRef) -> String {
     match wanted {
         StageRef::Name(name) => format!("\"{name}\""),
         StageRef::Id(id) => format!("id {id}"),
@@ -288,6 +344,7 @@ mod tests {
             ],
             contact_fields: vec![json!({"id":501,"code":"LIME_CLIENT_ID","type":"text"}), json!({"id":502,"code":"LIME_HISTORY","type":"text"})],
             lead_fields: vec![json!({"id":601,"code":"LIME_EVENT_UID","type":"text"})],
+            ..Raw::default()
         }
     }
 

@@ -80,15 +80,56 @@ fn main_contact(lead: &serde_json::Value) -> Option<u64> {
     wire::id(main.or_else(|| contacts.first())?.get("id"))
 }
 
-/// A contact by its id; `None` when it is not there, or is another client's by now.
-pub async fn contact(desk: &mut Desk, schema: &Schema, id: u64, client: &Client) -> Result<Option<Contact>, Stop> {
+/// Contacts by their ids, many in a request where the account has filters. Who is not in the answer is not there.
+///
+/// # Errors
+/// When it cannot be asked now.
+pub async fn by_ids(desk: &mut Desk, schema: &Schema, ids: &[u64]) -> Result<BTreeMap<u64, Contact>, Stop> {
+    let mut found = BTreeMap::new();
+    if schema.filters && ids.len() > 1 {
+        for some in ids.chunks(PAGE) {
+            let filter: String = some.iter().map(|id| format!("&filter%5Bid%5D%5B%5D={id}")).collect();
+            let page = desk.page(wire::get(&format!("/contacts?limit={PAGE}{filter}"), "GET /contacts?filter"), "contacts").await?;
+            let read = page.items.iter().filter_map(|entry| Contact::read(entry, schema));
+            found.extend(read.filter(|contact| some.contains(&contact.id)).map(|contact| (contact.id, contact)));
+        }
+    }
+    // Whoever the list leaves out is asked for alone: it may lag behind what was made a moment ago.
+    for id in ids {
+        if !found.contains_key(id) {
+            found.extend(by_id(desk, schema, *id).await?.map(|contact| (*id, contact)));
+        }
+    }
+    Ok(found)
+}
+
+/// A contact by its id; `None` when it is not there.
+async fn by_id(desk: &mut Desk, schema: &Schema, id: u64) -> Result<Option<Contact>, Stop> {
     let answer = desk.ask(Host::Crm, wire::get(&format!("/contacts/{id}"), "GET /contacts/{id}")).await?;
     if matches!(answer.status.as_u16(), 204 | 404) {
         return Ok(None);
     }
     good(&answer)?;
     let entry = answer.json().ok_or_else(|| Stop::later("amocrm/unreadable", None))?;
-    Ok(Contact::read(&entry, schema).filter(|contact| contact.client.as_ref().is_none_or(|bears| *bears == client.id)))
+    Ok(Contact::read(&entry, schema))
+}
+
+/// The contact that bears a client's id, if there is one.
+///
+/// # Errors
+/// When it cannot be asked now.
+pub async fn bearing(desk: &mut Desk, schema: &Schema, client: &ClientId) -> Result<Option<u64>, Stop> {
+    let mut next = Some(format!("/api/v4/contacts?query={}&limit={PAGE}", wire::encoded(client.as_str())));
+    for _ in 0..HIT_PAGES {
+        let Some(path) = next.take() else { break };
+        let page = desk.page(crate::http::Request::get(path, "GET /contacts?query"), "contacts").await?;
+        let mut found = page.items.iter().filter_map(|entry| Contact::read(entry, schema));
+        if let Some(contact) = found.find(|contact| contact.client.as_ref() == Some(client)) {
+            return Ok(Some(contact.id));
+        }
+        next = page.next;
+    }
+    Ok(None)
 }
 
 /// The best contact of each client so far: the surest match, and of several the oldest.

@@ -7,7 +7,7 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::config::{AmoCrm, StageRef};
+use crate::config::{AmoCrm, Hub, StageRef};
 use crate::crm::card::CardField;
 use crate::crm::script::{Errand, Line};
 use crate::crm::setup::{Item, Mode, Owner, Plan, SetupError, State, Subject};
@@ -15,6 +15,7 @@ use crate::crm::texts::{PassField, Texts};
 use crate::http::{Answer, Request};
 
 use super::errors::{Meaning, meaning};
+use super::places;
 use super::schema::{self, Raw};
 use super::wire::{self, PAGE};
 
@@ -32,9 +33,15 @@ pub enum Read {
     ContactFields,
     /// The lead's fields.
     LeadFields,
+    /// The account's users.
+    Users,
+    /// Its lists.
+    Catalogs,
+    /// The fields of a list.
+    ProductFields(u64),
 }
 
-/// All of it.
+/// All that passes need.
 pub const READS: [Read; 4] = [Read::Account, Read::Pipelines, Read::ContactFields, Read::LeadFields];
 
 impl Read {
@@ -42,10 +49,13 @@ impl Read {
     #[must_use]
     pub fn first(self) -> Request {
         match self {
-            Self::Account => wire::get("/account?with=datetime_settings", self.label()),
+            Self::Account => wire::get("/account?with=datetime_settings,is_api_filter_enabled", self.label()),
             Self::Pipelines => wire::get("/leads/pipelines", self.label()),
             Self::ContactFields => wire::get(&format!("/contacts/custom_fields?limit={PAGE}"), self.label()),
             Self::LeadFields => wire::get(&format!("/leads/custom_fields?limit={PAGE}"), self.label()),
+            Self::Users => wire::get(&format!("/users?limit={PAGE}"), self.label()),
+            Self::Catalogs => wire::get(&format!("/catalogs?limit={PAGE}"), self.label()),
+            Self::ProductFields(catalog) => wire::get(&format!("/catalogs/{catalog}/custom_fields?limit={PAGE}"), self.label()),
         }
     }
 
@@ -57,13 +67,21 @@ impl Read {
             Self::Pipelines => "GET /leads/pipelines",
             Self::ContactFields => "GET /contacts/custom_fields",
             Self::LeadFields => "GET /leads/custom_fields",
+            Self::Users => "GET /users",
+            Self::Catalogs => "GET /catalogs",
+            Self::ProductFields(_) => "GET /catalogs/{id}/custom_fields",
         }
     }
 
     /// Where the entries are.
     #[must_use]
     pub fn key(self) -> &'static str {
-        if self == Self::Pipelines { "pipelines" } else { "custom_fields" }
+        match self {
+            Self::Pipelines => "pipelines",
+            Self::Users => "users",
+            Self::Catalogs => "catalogs",
+            Self::Account | Self::ContactFields | Self::LeadFields | Self::ProductFields(_) => "custom_fields",
+        }
     }
 
     /// Takes the first answer; `Some(next)` is the path of the next page. `None` when the answer cannot be read.
@@ -85,6 +103,9 @@ impl Read {
             Self::Pipelines => raw.pipelines.extend(items),
             Self::ContactFields => raw.contact_fields.extend(items),
             Self::LeadFields => raw.lead_fields.extend(items),
+            Self::Users => raw.users.extend(items),
+            Self::Catalogs => raw.catalogs.extend(items),
+            Self::ProductFields(_) => raw.product_fields.extend(items),
         }
     }
 }
@@ -92,20 +113,27 @@ impl Read {
 /// The type that a field of ours has in amoCRM.
 #[must_use]
 pub fn kind_of(code: &str) -> Option<&'static str> {
-    let card = CardField::ALL.into_iter().find(|field| field.code() == code).map(|field| match field {
-        CardField::ClientId | CardField::Category | CardField::Cards => "text",
-        CardField::Birthday => "birthday",
-        CardField::Children | CardField::History => "textarea",
-        CardField::LastVisit | CardField::Updated => "date_time",
-        CardField::Visits | CardField::Deposit | CardField::Bonus => "numeric",
+    kinds_of(code).first().copied()
+}
+
+fn kinds_of(code: &str) -> &'static [&'static str] {
+    let card = CardField::ALL.into_iter().find(|field| field.code() == code).map(|field| -> &[&str] {
+        match field {
+            CardField::ClientId | CardField::Category | CardField::Cards => &["text"],
+            CardField::Birthday => &["birthday"],
+            CardField::Children | CardField::History => &["textarea"],
+            CardField::LastVisit | CardField::Updated => &["date_time"],
+            CardField::Visits | CardField::Deposit | CardField::Bonus => &["numeric"],
+        }
     });
-    card.or_else(|| {
-        PassField::ALL.into_iter().find(|field| field.code() == code).map(|field| match field {
-            PassField::EventUid | PassField::Kind | PassField::Point | PassField::Ticket | PassField::Left | PassField::Medium => "text",
-            PassField::At => "date_time",
-            PassField::Remark => "textarea",
-        })
-    })
+    let pass = PassField::ALL.into_iter().find(|field| field.code() == code).map(|field| -> &[&str] {
+        match field {
+            PassField::EventUid | PassField::Kind | PassField::Point | PassField::Ticket | PassField::Left | PassField::Medium => &["text"],
+            PassField::At => &["date_time"],
+            PassField::Remark => &["textarea"],
+        }
+    });
+    card.or(pass).unwrap_or_default()
 }
 
 /// The setup of one account, to be given to [`crate::crm::setup::drive`].
@@ -141,101 +169,160 @@ const SIDES: [Side; 2] = [
     },
 ];
 
-/// A field that is needed: code, name, type, and whether only machines write it.
-type Needed = (&'static str, &'static str, &'static str, bool);
+/// A field that is needed.
+#[derive(Clone, Copy)]
+pub(super) struct Needed {
+    /// The code by which it is found.
+    pub code: &'static str,
+    /// What it is called when it is created.
+    pub name: &'static str,
+    /// The types that will do; the first is created.
+    pub kinds: &'static [&'static str],
+    /// Only machines write it.
+    pub machine: bool,
+}
 
-fn needed(side: Side, texts: &Texts) -> Vec<Needed> {
-    let kind = |code| kind_of(code).unwrap_or("text");
+impl Needed {
+    fn kind(&self) -> &'static str {
+        self.kinds.first().copied().unwrap_or("text")
+    }
+
+    /// For the plan.
+    pub(super) fn item(&self, owner: Owner, state: State) -> Item {
+        let (name, code, kind) = (self.name.to_owned(), Some(self.code.to_owned()), Some(self.kind().to_owned()));
+        Item { subject: Subject::Field, owner, name, code, kind, state }
+    }
+}
+
+fn needed(side: Side, texts: &Texts, hub: Option<&Hub>) -> Vec<Needed> {
+    let field = |code, name, machine| Needed { code, name, kinds: kinds_of(code), machine };
     match side.owner {
         // A birthday may be put right by people; the rest is Lime's.
-        Owner::Contact => CardField::ALL
-            .into_iter()
-            .map(|field| (field.code(), texts.card_field(field), kind(field.code()), field != CardField::Birthday))
-            .collect(),
-        Owner::Deal | Owner::Account => {
-            PassField::ALL.into_iter().map(|field| (field.code(), texts.pass_field(field), kind(field.code()), true)).collect()
+        Owner::Contact => CardField::ALL.into_iter().map(|card| field(card.code(), texts.card_field(card), card != CardField::Birthday)).collect(),
+        Owner::Deal | Owner::Account | Owner::Product => {
+            let passes = PassField::ALL.into_iter().map(|pass| field(pass.code(), texts.pass_field(pass), true));
+            let deals = hub.map(places::lead_fields).unwrap_or_default();
+            passes.chain(deals.into_iter().map(|(code, kinds, machine)| Needed { code, name: texts.hub_field(code), kinds, machine })).collect()
         }
     }
 }
 
 async fn set_up(line: Line<Request, Answer>, config: AmoCrm, texts: Texts, mode: Mode) -> Result<Plan, SetupError> {
     let mut raw = Raw::default();
-    for read in READS {
-        let answer = ask(&line, read.first()).await?;
-        let mut next = read.take(&answer, &mut raw).ok_or(SetupError::Unreadable { request: read.label(), what: "amoCRM's JSON" })?;
-        while let Some(path) = next.take() {
-            let page = list(&line, Request::get(path, read.label()), read.key()).await?;
-            read.put(page.items, &mut raw);
-            next = page.next;
-        }
-    }
-    let mut items = Vec::new();
-    for side in SIDES {
-        side_items(&line, &texts, mode, side, &raw, &mut items).await?;
-    }
-    items.extend(stage_items(&raw, &config));
+    let items = passes(&line, &config, None, &texts, mode, &mut raw).await?;
     Ok(Plan { crm: "amocrm", account: raw.account_name(), items })
 }
 
+/// All that passes need, and of the integration the fields of leads.
+pub(super) async fn passes(
+    line: &Line<Request, Answer>,
+    config: &AmoCrm,
+    hub: Option<&Hub>,
+    texts: &Texts,
+    mode: Mode,
+    raw: &mut Raw,
+) -> Result<Vec<Item>, SetupError> {
+    for read in READS {
+        take(line, read, raw).await?;
+    }
+    let mut items = Vec::new();
+    for side in SIDES {
+        items.extend(side_items(line, &needed(side, texts, hub), texts.group(), mode, side, raw).await?);
+    }
+    items.extend(stage_items(raw, config));
+    Ok(items)
+}
+
+/// Reads all pages of something.
+pub(super) async fn take(line: &Line<Request, Answer>, read: Read, raw: &mut Raw) -> Result<(), SetupError> {
+    let answer = ask(line, read.first()).await?;
+    let mut next = read.take(&answer, raw).ok_or(SetupError::Unreadable { request: read.label(), what: "amoCRM's JSON" })?;
+    while let Some(path) = next.take() {
+        let page = list(line, Request::get(path, read.label()), read.key()).await?;
+        read.put(page.items, raw);
+        next = page.next;
+    }
+    Ok(())
+}
+
 /// The group and fields of one side, created where they lack.
-async fn side_items(line: &Line<Request, Answer>, texts: &Texts, mode: Mode, side: Side, raw: &Raw, items: &mut Vec<Item>) -> Result<(), SetupError> {
+async fn side_items(
+    line: &Line<Request, Answer>,
+    needed: &[Needed],
+    group_name: &str,
+    mode: Mode,
+    side: Side,
+    raw: &Raw,
+) -> Result<Vec<Item>, SetupError> {
     let fields = if side.owner == Owner::Contact { &raw.contact_fields } else { &raw.lead_fields };
     let groups = list(line, wire::get(&format!("{}/groups", side.path), side.get_groups), "custom_field_groups").await?.items;
     let mut group =
-        groups.iter().find(|group| wire::text(group.get("name")).as_deref() == Some(texts.group())).and_then(|group| wire::text(group.get("id")));
-    let mut wanted: Vec<(Needed, State)> = needed(side, texts).into_iter().map(|need| (need, field_state(need, fields))).collect();
+        groups.iter().find(|group| wire::text(group.get("name")).as_deref() == Some(group_name)).and_then(|group| wire::text(group.get("id")));
+    let mut wanted: Vec<(Needed, State)> = needed.iter().map(|need| (*need, field_state(need, fields))).collect();
     let lacks = wanted.iter().any(|(_, state)| *state == State::Missing);
     // Where all fields are there, people may have put them elsewhere: then the group is theirs to keep or to drop.
     let mut state = if group.is_some() || !lacks { State::Present } else { State::Missing };
     if mode == Mode::Apply && state == State::Missing {
-        let body = json!({ "name": texts.group(), "sort": 5 });
+        let body = json!({ "name": group_name, "sort": 5 });
         let answer = ask(line, wire::send(Method::POST, &format!("{}/groups", side.path), &[&body], side.post_groups)).await?;
         let made = wire::page(&answer, "custom_field_groups").map(|page| page.items).unwrap_or_default();
         group = made.first().and_then(|group| wire::text(group.get("id")));
         state = State::Created;
     }
-    if mode == Mode::Apply && lacks {
-        for part in wanted.iter_mut().filter(|(_, state)| *state == State::Missing).collect::<Vec<_>>().chunks_mut(BATCH) {
-            let body: Vec<Value> = part.iter().enumerate().map(|(at, (need, _))| definition(*need, group.as_deref(), at)).collect();
-            ask(line, wire::send(Method::POST, side.path, &body.iter().collect::<Vec<_>>(), side.post_fields)).await?;
-            for (_, state) in part {
-                *state = State::Created;
-            }
+    if mode == Mode::Apply {
+        create_fields(line, (side.path, side.post_fields), group.as_deref(), &mut wanted).await?;
+    }
+    let mut items = vec![Item { subject: Subject::Group, owner: side.owner, name: group_name.to_owned(), code: None, kind: None, state }];
+    items.extend(wanted.into_iter().map(|(need, state)| need.item(side.owner, state)));
+    Ok(items)
+}
+
+/// Creates those that are missing.
+pub(super) async fn create_fields(
+    line: &Line<Request, Answer>,
+    (path, label): (&str, &'static str),
+    group: Option<&str>,
+    wanted: &mut [(Needed, State)],
+) -> Result<(), SetupError> {
+    for part in wanted.iter_mut().filter(|(_, state)| *state == State::Missing).collect::<Vec<_>>().chunks_mut(BATCH) {
+        let body: Vec<Value> = part.iter().enumerate().map(|(at, (need, _))| definition(need, group, at)).collect();
+        ask(line, wire::send(Method::POST, path, &body.iter().collect::<Vec<_>>(), label)).await?;
+        for (_, state) in part {
+            *state = State::Created;
         }
     }
-    items.push(Item { subject: Subject::Group, owner: side.owner, name: texts.group().to_owned(), code: None, kind: None, state });
-    items.extend(wanted.into_iter().map(|((code, name, kind, _), state)| Item {
-        subject: Subject::Field,
-        owner: side.owner,
-        name: name.to_owned(),
-        code: Some(code.to_owned()),
-        kind: Some(kind.to_owned()),
-        state,
-    }));
     Ok(())
 }
 
-fn field_state((code, _, kind, _): Needed, fields: &[Value]) -> State {
-    let Some(found) = fields.iter().find(|field| wire::text(field.get("code")).as_deref() == Some(code)) else {
-        return State::Missing;
-    };
-    let has = wire::text(found.get("type")).unwrap_or_default();
-    if has == kind {
+/// How a field stands among those that are there.
+pub(super) fn field_state(need: &Needed, fields: &[Value]) -> State {
+    let (code, kind) = (need.code, need.kind());
+    let found: Vec<&Value> = fields.iter().filter(|field| wire::text(field.get("code")).as_deref() == Some(code)).collect();
+    let Some(first) = found.first() else { return State::Missing };
+    if found.len() > 1 {
+        let ids = found.iter().filter_map(|field| wire::text(field.get("id"))).collect::<Vec<_>>().join(", ");
+        return State::Wrong {
+            found: format!("amoCRM: there is more than one field with the code {code}: {ids}"),
+            action: "only the first that fits is used: delete the others, or give them another code".to_owned(),
+        };
+    }
+    let has = wire::text(first.get("type")).unwrap_or_default();
+    if need.kinds.contains(&has.as_str()) {
         return State::Present;
     }
-    let name = wire::text(found.get("name")).unwrap_or_default();
+    let name = wire::text(first.get("name")).unwrap_or_default();
     State::Wrong {
         found: format!("amoCRM: the field {code} (\"{name}\") is of type {has}, needed is {kind}"),
         action: "amoCRM cannot change a field's type: delete that field or give it another code, then run limegate crm setup".to_owned(),
     }
 }
 
-fn definition((code, name, kind, machine): Needed, group: Option<&str>, at: usize) -> Value {
-    let mut field = json!({ "name": name, "code": code, "type": kind, "sort": 500 + at, "is_api_only": machine });
+fn definition(need: &Needed, group: Option<&str>, at: usize) -> Value {
+    let mut field = json!({ "name": need.name, "code": need.code, "type": need.kind(), "sort": 500 + at, "is_api_only": need.machine });
     if let Some(group) = group {
         field["group_id"] = json!(group);
     }
-    if kind == "birthday" {
+    if need.kind() == "birthday" {
         field["remind"] = json!("never");
     }
     field
@@ -272,7 +359,7 @@ pub(super) async fn list(line: &Line<Request, Answer>, request: Request, key: &s
     wire::page(&answer, key).ok_or(SetupError::Unreadable { request: label, what: "a list" })
 }
 
-async fn ask(line: &Line<Request, Answer>, request: Request) -> Result<Answer, SetupError> {
+pub(super) async fn ask(line: &Line<Request, Answer>, request: Request) -> Result<Answer, SetupError> {
     let label = request.label;
     let answer = line.ask(request).await;
     let status = answer.status.as_u16();

@@ -62,6 +62,23 @@ fn midnight(day: &Personal, zone: &str) -> Option<String> {
     Some(at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
 }
 
+/// A field that is cleared.
+#[must_use]
+pub fn cleared(id: u64) -> Value {
+    json!({ "field_id": id, "values": null })
+}
+
+/// The day of a date as it reads, `YYYY-MM-DD`: the instant's day in the account's zone.
+#[must_use]
+pub fn day(read: &Value, zone: &str) -> Option<String> {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let at = match super::wire::number(Some(read)) {
+        Some(seconds) => jiff::Timestamp::from_second(seconds).ok()?,
+        None => read.as_str()?.parse().ok()?,
+    };
+    Some(at.to_zoned(zone).date().to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +101,14 @@ mod tests {
         assert_eq!(said("1961-04-12", "Asia/Yekaterinburg"), Some(json!("1961-04-12T00:00:00+05:00")));
         assert_eq!(said("2015-06-01", "Nowhere/Land"), Some(json!("2015-06-01T00:00:00+00:00")));
         assert_eq!(said("so-so", "Europe/Moscow"), None);
+    }
+
+    #[test]
+    fn a_day_is_read_as_it_was_written() {
+        let said = [json!(1_433_106_000), json!("1433106000"), json!("2015-06-01T00:00:00+03:00")];
+        assert_eq!(said.map(|said| day(&said, "Europe/Moscow")), std::array::from_fn(|_| Some("2015-06-01".to_owned())));
+        assert_eq!(day(&json!(-275_281_200), "Europe/Moscow").as_deref(), Some("1961-04-12"));
+        assert_eq!(day(&json!("so-so"), "Europe/Moscow"), None);
     }
 
     #[test]

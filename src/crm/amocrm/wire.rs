@@ -99,9 +99,15 @@ pub fn text(value: Option<&Value>) -> Option<String> {
 /// The first value of an entity's custom field, as text.
 #[must_use]
 pub fn custom_value(entity: &Value, field_id: u64) -> Option<String> {
+    text(Some(custom(entity, field_id)?))
+}
+
+/// The first value of an entity's custom field, as it reads.
+#[must_use]
+pub fn custom(entity: &Value, field_id: u64) -> Option<&Value> {
     let fields = entity.get("custom_fields_values")?.as_array()?;
     let field = fields.iter().find(|field| id(field.get("field_id")) == Some(field_id))?;
-    text(field.get("values")?.as_array()?.first()?.get("value"))
+    field.get("values")?.as_array()?.first()?.get("value")
 }
 
 #[cfg(test)]

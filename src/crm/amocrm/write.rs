@@ -9,10 +9,11 @@ use serde_json::Value;
 use crate::delivery::Host;
 use crate::domain::Seq;
 use crate::http::Answer;
+use crate::journal::Learned;
 
 use super::desk::{Desk, Stop};
 use super::errors::{BadItem, Meaning, meaning};
-use super::wire;
+use super::{elements, wire};
 
 /// Items of one write: the API takes 250 and asks for no more than 50.
 pub const BATCH: usize = 50;
@@ -28,23 +29,43 @@ pub enum What {
     ChangeContacts,
     /// `POST /leads`
     CreateLeads,
+    /// `POST /catalogs/{id}/elements`
+    CreateElements(u64),
+    /// `PATCH /catalogs/{id}/elements`
+    ChangeElements(u64),
 }
 
 impl What {
     fn creates(self) -> bool {
-        self != Self::ChangeContacts
+        !matches!(self, Self::ChangeContacts | Self::ChangeElements(_))
     }
 
     fn entity(self) -> &'static str {
-        if self == Self::CreateLeads { "leads" } else { "contacts" }
+        match self {
+            Self::CreateContacts | Self::ChangeContacts => "contacts",
+            Self::CreateLeads => "leads",
+            Self::CreateElements(_) | Self::ChangeElements(_) => "elements",
+        }
     }
 
     fn request(self, items: &[Item]) -> crate::http::Request {
         let body: Vec<&Value> = items.iter().map(|item| &item.body).collect();
+        let elements = |catalog: u64| format!("/catalogs/{catalog}/elements");
         match self {
             Self::CreateContacts => wire::send(Method::POST, "/contacts", &body, "POST /contacts"),
             Self::ChangeContacts => wire::send(Method::PATCH, "/contacts", &body, "PATCH /contacts"),
             Self::CreateLeads => wire::send(Method::POST, "/leads", &body, "POST /leads"),
+            Self::CreateElements(catalog) => wire::send(Method::POST, &elements(catalog), &body, "POST /catalogs/{id}/elements"),
+            Self::ChangeElements(catalog) => wire::send(Method::PATCH, &elements(catalog), &body, "PATCH /catalogs/{id}/elements"),
+        }
+    }
+
+    /// What an entry of the answer is called by. An element is answered whole, and what its `request_id` reads as is not sure.
+    fn name_of(self, entry: &Value) -> Option<String> {
+        match self {
+            Self::CreateElements(_) => elements::external_id(entry).or_else(|| wire::text(entry.get("request_id"))),
+            what if what.creates() => wire::text(entry.get("request_id")),
+            _ => wire::text(entry.get("id")),
         }
     }
 }
@@ -78,6 +99,20 @@ pub enum Fate {
 /// # Errors
 /// When it cannot go on now.
 pub async fn write(desk: &mut Desk, what: What, items: Vec<Item>, fates: &mut BTreeMap<String, Fate>) -> Result<(), Stop> {
+    write_knowing(desk, what, items, &BTreeMap::new(), fates).await
+}
+
+/// As [`write`]. `sets` holds, by name, the lines of the ledger by which a change that is written is known as ours: on disk before it leaves.
+///
+/// # Errors
+/// When it cannot go on now.
+pub async fn write_knowing(
+    desk: &mut Desk,
+    what: What,
+    items: Vec<Item>,
+    sets: &BTreeMap<String, Vec<Learned>>,
+    fates: &mut BTreeMap<String, Fate>,
+) -> Result<(), Stop> {
     let mut queue = VecDeque::new();
     let mut items = items.into_iter();
     loop {
@@ -91,7 +126,14 @@ pub async fn write(desk: &mut Desk, what: What, items: Vec<Item>, fates: &mut BT
     while let Some(mut items) = queue.pop_front() {
         let jobs: Vec<Seq> = items.iter().flat_map(|item| item.jobs.iter().copied()).collect();
         let request = what.request(&items);
-        let answer = if what.creates() { desk.create(request, jobs.clone()).await? } else { desk.ask(Host::Crm, request).await? };
+        let known: Vec<Learned> = items.iter().filter_map(|item| sets.get(&item.name)).flatten().cloned().collect();
+        let answer = if what.creates() {
+            desk.create(request, jobs.clone()).await?
+        } else if known.is_empty() {
+            desk.ask(Host::Crm, request).await?
+        } else {
+            desk.set(Host::Crm, request, known).await?
+        };
         match meaning(&answer) {
             Meaning::Good => {
                 refusals = 0;
@@ -134,8 +176,7 @@ pub async fn write(desk: &mut Desk, what: What, items: Vec<Item>, fates: &mut BT
 /// The batch was taken: each item's id by its name. An item that the answer does not name may or may not be there.
 fn settle(desk: &mut Desk, what: What, items: &[Item], answer: &Answer, fates: &mut BTreeMap<String, Fate>) {
     let taken = wire::page(answer, what.entity()).map(|page| page.items).unwrap_or_default();
-    let name = if what.creates() { "request_id" } else { "id" };
-    let ids: BTreeMap<String, u64> = taken.iter().filter_map(|entry| Some((wire::text(entry.get(name))?, wire::id(entry.get("id"))?))).collect();
+    let ids: BTreeMap<String, u64> = taken.iter().filter_map(|entry| Some((what.name_of(entry)?, wire::id(entry.get("id"))?))).collect();
     for item in items {
         match (ids.get(&item.name), item.name.parse()) {
             (Some(id), _) => drop(fates.insert(item.name.clone(), Fate::Written(*id))),

@@ -2,7 +2,7 @@
 //!
 //! A command is a text `method?parameters`. Its values are percent-encoded once, for the request's body is JSON. Keys begin with a letter, because the
 //! server turns keys 0..n into a list and errors then lose theirs. The server replaces `$result[..]` and its kin in every value, with no way to escape
-//! them; here no command refers to another, so the dollar of such a text is replaced by its full-width twin.
+//! them: in a value of ours the dollar of such a text is replaced by its full-width twin, and only [`Command::referring`] writes a true one.
 //!
 //! A batch is no transaction: each command has its own outcome, and one that the answer does not mention is *unanswered*, never assumed done or undone.
 
@@ -29,13 +29,24 @@ pub struct Command {
     pub method: &'static str,
     /// Its parameters: an object.
     pub params: Value,
+    /// Parameters that an earlier command of the same request answers.
+    refers: Vec<(&'static str, String)>,
 }
 
 impl Command {
     /// A call.
     #[must_use]
     pub fn new(method: &'static str, params: Value) -> Self {
-        Self { method, params }
+        Self { method, params, refers: Vec::new() }
+    }
+
+    /// With a parameter (`ownerId`, `fields[productId]`) whose value is part of the result of the `at`-th command of the same request, counted from 0.
+    /// Where that command fails, the server puts something else there, so this one fails, too.
+    #[must_use]
+    pub fn referring(mut self, name: &'static str, at: usize, path: &[&str]) -> Self {
+        let path: String = path.iter().map(|part| format!("[{part}]")).collect();
+        self.refers.push((name, format!("$result[{}]{path}", key(at))));
+        self
     }
 
     /// The command as `batch` wants it.
@@ -51,6 +62,12 @@ impl Command {
             out.push('=');
             percent(&mut out, &neutral(value), b"");
         });
+        for (name, reference) in &self.refers {
+            out.push(if out.contains('?') { '&' } else { '?' });
+            percent(&mut out, name, b"[]");
+            out.push('=');
+            percent(&mut out, reference, b"");
+        }
         out
     }
 

@@ -1,24 +1,26 @@
-//! The guests of a batch: who they are at the portal, and bringing their cards up to date.
+//! The guests of a batch: who they are at the portal.
 //!
-//! Found by the id we keep, else by our origin, else by phone, else by e-mail, else created. A contact that carries the origin of another client is
-//! never taken: members of a family share a phone. Many passes of one guest cost one update.
+//! Found by the id we keep, else by our origin, else by phone, else by e-mail, else created ([`cards`](super::cards)). A contact that carries the origin of
+//! another client is never taken: members of a family share a phone.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::batch::{Command, LIMIT, Outcome};
+use super::batch::{Command, Outcome};
 use super::book::Halt;
 use super::fault::{self, Class};
+use super::meetings::Meeting;
 use super::portal::Broken;
-use super::record::{self, ORIGINATOR, Parts};
+use super::record::{self, ORIGINATOR};
 use super::schema::{self, CONTACT};
-use super::talk::{Talk, card_key, contact_key, item_id};
+use super::talk::{Talk, contact_key, holder_key};
 use super::wire;
-use crate::crm::card::{Card, CardField, Known, Written, card};
+use crate::crm::card::{CardField, Written};
 use crate::crm::guests;
 use crate::delivery::Verdict;
-use crate::domain::{Client, ClientId, Seq, Transaction, WriteOff};
+use crate::domain::{Client, ClientId, Seq, Transaction};
+use crate::flow::contacts::Link;
 use crate::lime::ParseProblem;
 
 /// Keys asked for in one command: well below a page, so that doubles at the portal cannot push one out.
@@ -41,6 +43,12 @@ pub struct Guest {
     pub adopted: bool,
     /// What Lime knows of them.
     pub lime: Lime,
+    /// What Lime alone knows is to be written into their card now.
+    pub due: bool,
+    /// How the two cards stand to each other, as the ledger has it.
+    pub link: Option<Link>,
+    /// The two cards brought together in this conversation.
+    pub meeting: Option<Meeting>,
 }
 
 /// What Lime said of a guest.
@@ -96,8 +104,8 @@ impl Talk {
     }
 
     fn contact_is_needed(&self, client: &ClientId) -> bool {
-        let of = self.tasks.iter().filter(|task| task.write_off.client_id.as_ref() == Some(client) && self.book.is_open(task.seq));
-        of.into_iter().any(|task| self.settings.lines() || !task.doubtful)
+        let mut of = self.tasks.iter().filter(|task| task.write_off.client_id.as_ref() == Some(client) && self.book.is_open(task.seq));
+        of.any(|task| self.settings.lines() || !task.doubtful) || self.errands.iter().any(|errand| errand.client() == Some(client))
     }
 
     /// Ids by origin, the oldest where there are several.
@@ -198,20 +206,25 @@ impl Talk {
         Ok(found)
     }
 
-    fn found(&mut self, client: &ClientId, id: u64, adopted: bool) {
+    pub(super) fn found(&mut self, client: &ClientId, id: u64, adopted: bool) {
+        let integrated = self.settings.hub.is_some();
         if let Some(guest) = self.guests.get_mut(client) {
             guest.contact = Some(id);
             guest.adopted = adopted;
             self.book.learn(contact_key(client), Some(id.to_string()));
+            if integrated {
+                self.book.learn(holder_key(id), Some(client.as_str().to_owned()));
+            }
         }
     }
 
-    fn contact(&self, client: &ClientId) -> Option<u64> {
+    /// The client's contact, where it is known.
+    pub(super) fn contact(&self, client: &ClientId) -> Option<u64> {
         self.guests.get(client)?.contact
     }
 
     /// Asks Lime for guests that it was not asked for yet.
-    async fn ask_lime(&mut self, clients: &[ClientId]) -> Result<(), Halt> {
+    pub(super) async fn ask_lime(&mut self, clients: &[ClientId]) -> Result<(), Halt> {
         let not_asked = |client: &&ClientId| matches!(self.guests.get(*client).map(|guest| &guest.lime), Some(Lime::NotAsked));
         let clients: Vec<ClientId> = clients.iter().filter(not_asked).cloned().collect();
         let told = self.lime.read(&mut self.portal, &clients).await;
@@ -236,200 +249,6 @@ impl Talk {
         Ok(())
     }
 
-    /// Writes what changed into the cards of guests with fresh passes, and creates the contacts that are missing.
-    pub(super) async fn bring_cards_up_to_date(&mut self) -> Result<(), Halt> {
-        let stale = self.guests_where(|talk, client, guest| {
-            let fresh = talk.fresh_write_offs(client);
-            let covered = |write_off: &&WriteOff| guest.before.as_ref().is_some_and(|before| before.covers(write_off));
-            let done = guest.contact.is_some() && fresh.iter().all(covered);
-            !fresh.is_empty() && !done
-        });
-        self.ask_lime(&stale).await?;
-        let known = |talk: &Self, client: &ClientId| matches!(talk.guests.get(client).map(|guest| &guest.lime), Some(Lime::Known(..)));
-        let (there, missing): (Vec<_>, Vec<_>) =
-            stale.into_iter().filter(|client| known(self, client)).partition(|client| self.contact(client).is_some());
-        self.update_contacts(&there).await?;
-        self.create_contacts(&missing).await
-    }
-
-    async fn update_contacts(&mut self, clients: &[ClientId]) -> Result<(), Halt> {
-        let items = self.contacts_to_compare(clients).await?;
-        let mut open: Vec<&ClientId> = clients.iter().collect();
-        loop {
-            let mut asked = Vec::new();
-            let mut commands = Vec::new();
-            for client in std::mem::take(&mut open) {
-                let Some((written, fields)) = self.update_of(client, items.get(client)) else { continue };
-                let Some(id) = self.contact(client) else { continue };
-                let params = json!({ "entityTypeId": CONTACT, "id": id, "fields": fields });
-                commands.push(Command::new("crm.item.update", params.clone()));
-                asked.push((client, written, params));
-            }
-            let outcomes = self.portal.ask(&commands).await?;
-            for ((client, written, params), outcome) in asked.into_iter().zip(outcomes) {
-                match outcome {
-                    Outcome::Done { result, .. } => {
-                        if result.get("item").is_some_and(|item| !record::ignored(&params, item).is_empty()) {
-                            open.push(client);
-                        } else {
-                            self.book.learn(card_key(client), Some(written.to_text()));
-                        }
-                    }
-                    Outcome::Unanswered => self.decide_guest(client, &Halt::new("crm/unanswered")),
-                    Outcome::Fault { fault, timing } => match fault::classify(&fault, timing) {
-                        Class::Stale => open.push(client),
-                        // Deleted or merged away by people: the next attempt looks for them afresh.
-                        Class::Gone => self.forget(client),
-                        // A card that the portal does not like must not keep the passes from being recorded; it is tried again with the next one.
-                        Class::Refused => {}
-                        class => self.decide_guest(client, &schema::halt(&class)),
-                    },
-                }
-            }
-            if open.is_empty() || self.looked_again {
-                // The names are as fresh as they can be, and a field still does not arrive: passes are recorded without it.
-                return Ok(());
-            }
-            self.look_again().await?;
-        }
-    }
-
-    /// Contacts as they are now, where phones and e-mails have to be compared.
-    async fn contacts_to_compare(&mut self, clients: &[ClientId]) -> Result<BTreeMap<ClientId, Value>, Halt> {
-        let changed: Vec<(ClientId, u64)> = clients
-            .iter()
-            .filter(|client| self.card_of(client).is_some_and(|(_, parts)| parts.person))
-            .filter_map(|client| Some((client.clone(), self.contact(client)?)))
-            .collect();
-        let commands: Vec<Command> =
-            changed.iter().map(|(_, id)| Command::new("crm.item.get", json!({ "entityTypeId": CONTACT, "id": id }))).collect();
-        let mut items = BTreeMap::new();
-        for ((client, _), outcome) in changed.into_iter().zip(self.portal.ask(&commands).await?) {
-            match refused(outcome) {
-                Ok(Ok(mut result)) => {
-                    let item = result.get_mut("item").map(Value::take).unwrap_or_default();
-                    self.count_on_from(&client, &item);
-                    items.insert(client, item);
-                }
-                Ok(Err(Class::Gone)) => self.forget(&client),
-                Ok(Err(class)) => self.decide_guest(&client, &schema::halt(&class)),
-                Err(halt) => self.decide_guest(&client, &halt),
-            }
-        }
-        Ok(items)
-    }
-
-    /// Where the ledger was lost, the visits are counted on from what the card shows: all that Lime lists is in that count, but for what is new now.
-    fn count_on_from(&mut self, client: &ClientId, item: &Value) {
-        let key = self.schema.contact.get(CardField::Visits.code());
-        let shown = key.and_then(|key| item.get(key)).and_then(wire::id).and_then(|visits| i64::try_from(visits).ok());
-        let fresh: Vec<_> = self.fresh_write_offs(client).iter().map(|write_off| write_off.pass_id).collect();
-        let (Some(visits), Some(guest)) = (shown.filter(|visits| *visits > 0), self.guests.get_mut(client)) else { return };
-        if let (None, Lime::Known(_, transactions)) = (&guest.before, &guest.lime) {
-            let seen = transactions.iter().filter_map(|one| one.write_off_id).filter(|id| !fresh.contains(id)).collect();
-            guest.before = Some(Written { seen, visits, ..Written::default() });
-        }
-    }
-
-    /// The guest's card and which parts of it differ from what was written before.
-    fn card_of(&self, client: &ClientId) -> Option<(Card, Parts)> {
-        let guest = self.guests.get(client)?;
-        let Lime::Known(known, transactions) = &guest.lime else { return None };
-        let write_offs = self.fresh_write_offs(client);
-        let before = guest.before.as_ref();
-        let card = card(Known { client: known, transactions, write_offs: &write_offs, before }, &self.settings.texts);
-        let differs = |part: fn(&Written) -> &String| before.is_none_or(|before| part(before) != part(&card.written));
-        let parts = Parts { person: differs(|w| &w.person), about: differs(|w| &w.about), running: differs(|w| &w.running) };
-        Some((card, parts))
-    }
-
-    fn update_of(&self, client: &ClientId, item: Option<&Value>) -> Option<(Written, record::Fields)> {
-        let guest = self.guests.get(client)?;
-        let Lime::Known(known, _) = &guest.lime else { return None };
-        if self.open_tasks_of(client).is_empty() {
-            return None;
-        }
-        let (card, parts) = self.card_of(client)?;
-        let mut fields = record::card_fields(&card, known, parts, &self.schema, &self.settings.texts.zone, self.now_ms);
-        if let Some(item) = item {
-            record::person(known, item, guest.ours, &mut fields);
-        }
-        if guest.adopted {
-            fields.insert("originatorId".to_owned(), json!(ORIGINATOR));
-            fields.insert("originId".to_owned(), json!(record::contact_origin(client)));
-        }
-        (!fields.is_empty()).then_some((card.written, fields))
-    }
-
-    async fn create_contacts(&mut self, clients: &[ClientId]) -> Result<(), Halt> {
-        // A refusal is most often about an e-mail, so the second attempt leaves them out.
-        let mut open: Vec<ClientId> = clients.to_vec();
-        for with_emails in [true, false] {
-            let mut again = Vec::new();
-            for chunk in open.chunks(LIMIT) {
-                again.extend(self.create_chunk(chunk, with_emails).await?);
-            }
-            open = again;
-        }
-        Ok(())
-    }
-
-    /// Creates contacts; those to be tried once more.
-    async fn create_chunk(&mut self, clients: &[ClientId], with_emails: bool) -> Result<Vec<ClientId>, Halt> {
-        let (mut asked, mut commands, mut jobs) = (Vec::new(), Vec::new(), Vec::new());
-        for client in clients {
-            let tasks = self.open_tasks_of(client);
-            let (Some(Lime::Known(known, _)), Some((card, _)), false) =
-                (self.guests.get(client).map(|guest| &guest.lime), self.card_of(client), tasks.is_empty())
-            else {
-                continue;
-            };
-            let own = record::card_fields(&card, known, Parts::ALL, &self.schema, &self.settings.texts.zone, self.now_ms);
-            let params = record::new_contact(known, own, self.settings.texts.nameless(), with_emails);
-            commands.push(Command::new("crm.item.add", params));
-            asked.push((client, card.written));
-            jobs.extend(tasks);
-        }
-        if commands.is_empty() {
-            return Ok(Vec::new());
-        }
-        let outcomes = match self.portal.create(&commands, jobs.clone()).await {
-            Ok(outcomes) => outcomes,
-            Err(broken) => return Err(self.broken(broken, &jobs)),
-        };
-        let mut again = Vec::new();
-        for (((client, written), command), outcome) in asked.into_iter().zip(&commands).zip(outcomes) {
-            match outcome {
-                Outcome::Done { result, .. } => match item_id(&result) {
-                    Some(id) => {
-                        self.found(client, id, false);
-                        if result.get("item").is_some_and(|item| record::ignored(&command.params, item).is_empty()) {
-                            self.book.learn(card_key(client), Some(written.to_text()));
-                        } else {
-                            self.book.learn(schema::ledger_key(&self.settings.passes), None);
-                        }
-                    }
-                    None => self.doubt_guest(client),
-                },
-                Outcome::Unanswered => self.doubt_guest(client),
-                Outcome::Fault { fault, timing } => match fault::classify(&fault, timing) {
-                    Class::Unclear => self.doubt_guest(client),
-                    Class::Refused | Class::Gone | Class::Stale if with_emails => again.push(client.clone()),
-                    Class::Stale => {
-                        self.book.learn(schema::ledger_key(&self.settings.passes), None);
-                        self.decide_guest(client, &Halt::person("setup/field"));
-                    }
-                    Class::Refused | Class::Gone => {
-                        let verdict = Verdict::Dead { reason: "refused/contact".to_owned(), answer: command.unsaid(&fault.show()) };
-                        self.verdict_for_guest(client, &verdict);
-                    }
-                    class => self.decide_guest(client, &schema::halt(&class)),
-                },
-            }
-        }
-        Ok(again)
-    }
-
     /// A create that broke off: in doubt, unless certainly nothing was done.
     pub(super) fn broken(&mut self, broken: Broken, jobs: &[Seq]) -> Halt {
         if matches!(broken, Broken::Unclear(_)) {
@@ -442,37 +261,25 @@ impl Talk {
 
     /// The contact is not there any more.
     pub(super) fn forget(&mut self, client: &ClientId) {
-        self.book.learn(contact_key(client), None);
-        self.book.learn(card_key(client), None);
+        self.unlearn_contact(client);
         self.decide_guest(client, &Halt::after("crm/contact_gone", std::time::Duration::from_secs(1)));
     }
 
-    fn decide_guest(&mut self, client: &ClientId, halt: &Halt) {
+    pub(super) fn decide_guest(&mut self, client: &ClientId, halt: &Halt) {
         self.verdict_for_guest(client, &halt.clone().into());
     }
 
-    fn doubt_guest(&mut self, client: &ClientId) {
+    pub(super) fn doubt_guest(&mut self, client: &ClientId) {
         self.verdict_for_guest(client, &Verdict::Doubtful);
     }
 
-    fn verdict_for_guest(&mut self, client: &ClientId, verdict: &Verdict) {
-        for seq in self.open_tasks_of(client) {
+    pub(super) fn verdict_for_guest(&mut self, client: &ClientId, verdict: &Verdict) {
+        for seq in self.open_jobs_of(client) {
             self.book.decide(seq, verdict.clone());
         }
     }
 
-    fn open_tasks_of(&self, client: &ClientId) -> Vec<Seq> {
-        let of = self.tasks.iter().filter(|task| task.write_off.client_id.as_ref() == Some(client));
-        of.map(|task| task.seq).filter(|seq| self.book.is_open(*seq)).collect()
-    }
-
-    /// The guest's write-offs that are to be recorded now.
-    fn fresh_write_offs(&self, client: &ClientId) -> Vec<&WriteOff> {
-        let of = self.tasks.iter().filter(|task| task.write_off.client_id.as_ref() == Some(client));
-        of.filter(|task| !task.doubtful && self.book.is_open(task.seq)).map(|task| &task.write_off).collect()
-    }
-
-    fn guests_where(&self, wanted: impl Fn(&Self, &ClientId, &Guest) -> bool) -> Vec<ClientId> {
+    pub(super) fn guests_where(&self, wanted: impl Fn(&Self, &ClientId, &Guest) -> bool) -> Vec<ClientId> {
         self.guests.iter().filter(|(id, guest)| wanted(self, id, guest)).map(|(id, _)| id.clone()).collect()
     }
 }
@@ -492,7 +299,7 @@ fn done(outcome: Outcome) -> Result<Value, Halt> {
 ///
 /// # Errors
 /// When the portal answers nothing, or refuses us as a whole.
-fn refused(outcome: Outcome) -> Result<Result<Value, Class>, Halt> {
+pub(super) fn refused(outcome: Outcome) -> Result<Result<Value, Class>, Halt> {
     match outcome {
         Outcome::Done { result, .. } => Ok(Ok(result)),
         Outcome::Unanswered => Err(Halt::new("crm/unanswered")),

@@ -2,7 +2,7 @@
 //!
 //! Never: a line or deal written for a job in doubt; a line written before the deal beside it is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -44,7 +44,6 @@ impl Talk {
         }
         self.ask_for_deals(&doubtful).await?;
         let found = self.ask_for_lines(&doubtful).await?;
-        let mut waiting = BTreeSet::new();
         for task in doubtful.into_iter().filter_map(|at| self.tasks.get(at).cloned()).collect::<Vec<_>>() {
             let deal_there = !self.settings.deals() || task.deal.is_some();
             let line_owed = self.line_is_owed(&task);
@@ -52,18 +51,7 @@ impl Talk {
                 _ if !self.book.is_open(task.seq) => {}
                 Some(line) if deal_there => self.confirm(&task, remote(task.deal.as_deref(), *line)),
                 None if deal_there && !line_owed => self.confirm(&task, remote(task.deal.as_deref(), None)),
-                _ => {
-                    waiting.extend(task.write_off.client_id.clone());
-                    self.book.decide(task.seq, Verdict::NotFound);
-                }
-            }
-        }
-        // What comes after a pass in doubt waits for it: its contact may just be coming into being.
-        for at in self.tasks_where(|task| !task.doubtful) {
-            if let Some(task) = self.tasks.get(at)
-                && task.write_off.client_id.as_ref().is_some_and(|client| waiting.contains(client))
-            {
-                self.book.decide(task.seq, Halt::after("crm/order", Duration::ZERO));
+                _ => self.book.decide(task.seq, Verdict::NotFound),
             }
         }
         Ok(())

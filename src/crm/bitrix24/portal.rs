@@ -12,6 +12,7 @@ use crate::crm::script::Line;
 use crate::delivery::{Call, Effect, Host, NoAnswer};
 use crate::domain::Seq;
 use crate::http::{Answer, Request};
+use crate::journal::Learned;
 
 /// The whole call of a batch, under this name in the budget.
 const BATCH: &str = "batch";
@@ -59,6 +60,22 @@ impl Portal {
             outcomes.extend(self.send(chunk, Effect::Repeatable).await?);
         }
         Ok(outcomes)
+    }
+
+    /// Carries out at most fifty commands that set fixed values, once `learned` is in the ledger.
+    ///
+    /// # Errors
+    /// When the request as a whole brought nothing.
+    pub async fn set(&mut self, commands: &[Command], learned: Vec<Learned>) -> Result<Vec<Outcome>, Halt> {
+        Ok(self.send(commands, sets(learned)).await?)
+    }
+
+    /// Sends Lime something that may be sent again, once `learned` is in the ledger.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn write_lime(&mut self, request: Request, learned: Vec<Learned>) -> Result<Answer, Halt> {
+        self.line.ask(Call { host: Host::Lime, request, effect: sets(learned) }).await.map_err(no_answer)
     }
 
     /// Carries out at most fifty commands that create something for `jobs`.
@@ -150,6 +167,10 @@ impl AskLime for Portal {
     async fn ask_lime(&mut self, request: Request) -> Result<Answer, Halt> {
         self.line.ask(Call { host: Host::Lime, request, effect: Effect::Repeatable }).await.map_err(no_answer)
     }
+}
+
+fn sets(learned: Vec<Learned>) -> Effect {
+    if learned.is_empty() { Effect::Repeatable } else { Effect::Sets(learned) }
 }
 
 fn no_answer(why: NoAnswer) -> Halt {

@@ -23,6 +23,12 @@ pub fn contact_origin(client: &ClientId) -> String {
     format!("client:{client}")
 }
 
+/// The client of a contact's `originId`.
+#[must_use]
+pub fn client_of_origin(origin: &str) -> Option<ClientId> {
+    origin.strip_prefix("client:").filter(|id| !id.is_empty()).map(ClientId::from)
+}
+
 /// `originId` of a pass's deal, and the token in its timeline line: the business key.
 #[must_use]
 pub fn pass_origin(pass: &Uuid) -> String {
@@ -224,19 +230,19 @@ pub fn ignored(sent: &Value, item: &Value) -> Vec<String> {
 }
 
 /// Minor units as the portal counts: `1250.50`.
-fn major(minor: i64) -> String {
+pub(super) fn major(minor: i64) -> String {
     let sign = if minor < 0 { "-" } else { "" };
     format!("{sign}{}.{:02}", minor.unsigned_abs() / 100, minor.unsigned_abs() % 100)
 }
 
 /// RFC 3339 with the venue's offset.
-fn instant(at_ms: i64, zone: &TimeZone) -> String {
+pub(super) fn instant(at_ms: i64, zone: &TimeZone) -> String {
     match Timestamp::from_millisecond(at_ms) {
         Ok(at) => at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         Err(_) => String::new(),
     }
 }
 
-fn day(at_ms: i64, zone: &TimeZone) -> Option<String> {
+pub(super) fn day(at_ms: i64, zone: &TimeZone) -> Option<String> {
     Some(Timestamp::from_millisecond(at_ms).ok()?.to_zoned(zone.clone()).strftime("%Y-%m-%d").to_string())
 }

@@ -215,7 +215,7 @@ fn all(found: BTreeMap<String, String>, wanted: usize) -> Result<BTreeMap<String
 }
 
 /// The result of a command without which the batch cannot go on.
-fn done(outcome: Option<&Outcome>) -> Result<&Value, Halt> {
+pub(super) fn done(outcome: Option<&Outcome>) -> Result<&Value, Halt> {
     match outcome {
         Some(Outcome::Done { result, .. }) => Ok(result),
         Some(Outcome::Fault { fault, timing }) => Err(halt(&fault::classify(fault, *timing))),

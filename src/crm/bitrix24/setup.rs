@@ -1,6 +1,7 @@
 //! `limegate crm setup` and `crm check` for Bitrix24: our user fields of contact and deal, the funnel and stage of passes, the rights that this takes.
+//! What the integration needs besides is planned in `setup_hub`.
 //!
-//! Fields are created by name when they are not there; a funnel and its stages are people's and only checked. A user field's type can never be changed,
+//! Fields are created by name when they are not there; the funnel of passes and its stages are people's and only checked. A user field's type can never be changed,
 //! so one of another type is reported. Bitrix24 has no groups of fields to be made from outside: the group's name stands before each label, so that
 //! they are found together. Nothing is ever deleted.
 
@@ -10,7 +11,7 @@ use super::batch::{self, Command, Outcome};
 use super::fault::{self, Class};
 use super::schema::{self, Choice, Unresolved, chosen, field_name, resolve};
 use super::wire::{self, Fault, Reply};
-use crate::config::{Language, PassesAs, StageRef};
+use crate::config::{Hub, Language, PassesAs, StageRef};
 use crate::crm::card::CardField;
 use crate::crm::script::{Errand, Line};
 use crate::crm::setup::{Item, Mode, Owner, Plan, SetupError, State, Subject};
@@ -20,30 +21,49 @@ use crate::http::{Answer, Request};
 /// A new field alters a table at the portal, so only a few go into one request.
 const FIELDS_AT_ONCE: usize = 5;
 
+/// What the portal is set up for.
+#[derive(Clone, Debug)]
+pub struct Needs {
+    /// What passes become.
+    pub passes: PassesAs,
+    /// The integration, where this box runs it.
+    pub hub: Option<Hub>,
+}
+
+impl From<PassesAs> for Needs {
+    fn from(passes: PassesAs) -> Self {
+        Self { passes, hub: None }
+    }
+}
+
 /// A field as it has to be.
-struct Wanted {
-    owner: Owner,
-    code: &'static str,
-    label: String,
-    kind: &'static str,
-    multiple: bool,
-    rows: u32,
+pub(super) struct Wanted {
+    pub(super) owner: Owner,
+    pub(super) code: &'static str,
+    pub(super) label: String,
+    pub(super) kind: &'static str,
+    pub(super) multiple: bool,
+    pub(super) rows: u32,
 }
 
-/// The dialogue that plans, and with [`Mode::Apply`] creates, what passes need. `account` is how a person knows the portal; never the webhook's address.
+/// The dialogue that plans, and with [`Mode::Apply`] creates, what passes and the integration need. `account` is how a person knows the portal; never the
+/// webhook's address.
 #[must_use]
-pub fn errand(passes: PassesAs, texts: Texts, account: String, mode: Mode) -> Errand {
-    Errand::new(move |line| async move { Setup { line, passes, texts }.run(account, mode).await })
+pub fn errand(needs: impl Into<Needs>, texts: Texts, account: String, mode: Mode) -> Errand {
+    let Needs { passes, hub } = needs.into();
+    Errand::new(move |line| async move { Setup { line, passes, hub, texts, mode }.run(account).await })
 }
 
-struct Setup {
-    line: Line<Request, Answer>,
-    passes: PassesAs,
-    texts: Texts,
+pub(super) struct Setup {
+    pub(super) line: Line<Request, Answer>,
+    pub(super) passes: PassesAs,
+    pub(super) hub: Option<Hub>,
+    pub(super) texts: Texts,
+    pub(super) mode: Mode,
 }
 
 impl Setup {
-    async fn run(self, account: String, mode: Mode) -> Result<Plan, SetupError> {
+    async fn run(self, account: String) -> Result<Plan, SetupError> {
         let wanted = self.wanted();
         let mut commands = vec![
             Command::new("profile", json!({})),
@@ -73,17 +93,20 @@ impl Setup {
                 state,
             });
         }
+        let funnels = schema::funnels(&outcomes.pop().map(result).transpose()?.unwrap_or_default());
         if let Some((pipeline, stage)) = chosen(&self.passes) {
-            let funnels = schema::funnels(&outcomes.pop().map(result).transpose()?.unwrap_or_default());
             self.funnel(pipeline, stage, &funnels, &mut items).await?;
         }
-        if mode == Mode::Apply {
+        if let Some(hub) = &self.hub {
+            items.extend(self.plan_hub(hub, &outcomes, &funnels).await?);
+        }
+        if self.mode == Mode::Apply {
             self.create(&wanted, items.get_mut(fields_begin..).unwrap_or_default()).await?;
         }
         Ok(Plan { crm: "bitrix24", account, items })
     }
 
-    fn say(&self, ru: String, en: String) -> String {
+    pub(super) fn say(&self, ru: String, en: String) -> String {
         if self.texts.language == Language::Ru { ru } else { en }
     }
 
@@ -107,7 +130,14 @@ impl Setup {
             let label = format!("{group}: {}", self.texts.pass_field(field));
             Wanted { owner: Owner::Deal, code: field.code(), label, kind, multiple: false, rows: 1 }
         });
-        contact.chain(deal).collect()
+        let mut wanted: Vec<Wanted> = contact.chain(deal).collect();
+        for field in self.hub.iter().flat_map(|hub| self.hub_fields(hub)) {
+            // A pass's deal and a receipt's may show the same.
+            if !wanted.iter().any(|known| known.owner == field.owner && known.code == field.code) {
+                wanted.push(field);
+            }
+        }
+        wanted
     }
 
     /// What the webhook or app may do.
@@ -115,14 +145,6 @@ impl Setup {
         let done = |at: usize| match probes.get(at) {
             Some(Outcome::Done { result, .. }) => Some(result),
             _ => None,
-        };
-        let right = |name: String, fine: bool, found: String, action: String| Item {
-            subject: Subject::Right,
-            owner: Owner::Account,
-            name,
-            code: None,
-            kind: None,
-            state: if fine { State::Present } else { State::Wrong { found, action } },
         };
         let scopes: Vec<&str> = done(1).map(wire::rows).unwrap_or_default().into_iter().filter_map(Value::as_str).collect();
         let mut items = vec![right(
@@ -135,16 +157,7 @@ impl Setup {
             ),
         )];
         for (at, method) in [(2, "crm.item.add"), (3, "crm.timeline.logmessage.add")] {
-            let has = |key: &str| done(at).and_then(|result| result.get(key)).is_some_and(|value| value == &json!(true) || value == &json!("Y"));
-            items.push(right(
-                method.to_owned(),
-                has("isExisting") && has("isAvailable"),
-                self.say(format!("метод {method} недоступен"), format!("the method {method} is not available")),
-                self.say(
-                    "обновите Битрикс24 (модуль crm) или проверьте права вебхука и тариф".to_owned(),
-                    "update Bitrix24 (module crm), or check the webhook's scopes and the plan".to_owned(),
-                ),
-            ));
+            items.push(self.method(method, done(at)));
         }
         let admin = done(0).and_then(|result| result.get("ADMIN")).is_some_and(|value| value == &json!(true) || value == &json!("Y"));
         items.push(right(
@@ -157,6 +170,20 @@ impl Setup {
             self.say("создайте вебхук от имени администратора портала".to_owned(), "create the webhook as an administrator of the portal".to_owned()),
         ));
         items
+    }
+
+    /// Whether a method is there, from what `method.get` said.
+    pub(super) fn method(&self, method: &str, probe: Option<&Value>) -> Item {
+        let has = |key: &str| probe.and_then(|result| result.get(key)).is_some_and(|value| value == &json!(true) || value == &json!("Y"));
+        right(
+            method.to_owned(),
+            has("isExisting") && has("isAvailable"),
+            self.say(format!("метод {method} недоступен"), format!("the method {method} is not available")),
+            self.say(
+                "обновите Битрикс24 или проверьте права вебхука и тариф".to_owned(),
+                "update Bitrix24, or check the webhook's scopes and the plan".to_owned(),
+            ),
+        )
     }
 
     fn field_state(&self, field: &Wanted, rows: &Value) -> State {
@@ -237,7 +264,7 @@ impl Setup {
         Ok(())
     }
 
-    async fn batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, SetupError> {
+    pub(super) async fn batch(&self, commands: &[Command]) -> Result<Vec<Outcome>, SetupError> {
         batch(&self.line, commands).await
     }
 }
@@ -263,7 +290,13 @@ fn add_field(field: &Wanted) -> Command {
     Command::new(method, json!({ "fields": fields }))
 }
 
-fn shown(wanted: &StageRef) -> String {
+/// A right as a line of the plan.
+pub(super) fn right(name: String, fine: bool, found: String, action: String) -> Item {
+    let state = if fine { State::Present } else { State::Wrong { found, action } };
+    Item { subject: Subject::Right, owner: Owner::Account, name, code: None, kind: None, state }
+}
+
+pub(super) fn shown(wanted: &StageRef) -> String {
     match wanted {
         StageRef::Name(text) | StageRef::Id(text) => text.clone(),
         StageRef::Default => "-".to_owned(),

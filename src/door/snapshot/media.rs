@@ -4,13 +4,11 @@
 //! on this box and never leaves it. Never: a card number on disk, in a message, or in a `Debug`.
 
 use std::fmt;
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use minicbor::{Decode, Encode};
 use ring::hmac;
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::domain::{Medium, MediumKind, Secret};
 
@@ -77,12 +75,9 @@ impl fmt::Debug for MediaKey {
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The disk refuses.
+    /// The disk refuses, or the system gives no random numbers.
     #[error("the key of the snapshot's media cannot be kept in {0}: {1}")]
     Disk(String, std::io::Error),
-    /// The system gives no randomness.
-    #[error("the system gives no random numbers for the key of the snapshot's media")]
-    Random,
 }
 
 impl MediaKey {
@@ -98,14 +93,8 @@ impl MediaKey {
     /// When it can neither be read nor made.
     pub fn of_box(folder: &Path) -> Result<Self, KeyError> {
         let path = folder.join(KEY_FILE);
-        let disk = |error| KeyError::Disk(path.display().to_string(), error);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) if bytes.len() == 32 => bytes,
-            // Half a key is as good as none: it only costs a full fetch.
-            Ok(_) => make(folder, &path)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => make(folder, &path)?,
-            Err(error) => return Err(disk(error)),
-        };
+        // A new key only costs a full fetch.
+        let bytes = crate::files::own_key(&path).map_err(|error| KeyError::Disk(path.display().to_string(), error))?;
         Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes), shared: false })
     }
 
@@ -166,22 +155,6 @@ fn kind(kind: MediumKind) -> &'static str {
         MediumKind::Pin => "pin",
         MediumKind::TicketNo => "ticket_no",
     }
-}
-
-fn make(folder: &Path, path: &Path) -> Result<Vec<u8>, KeyError> {
-    let mut bytes = vec![0; 32];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError::Random)?;
-    let kept = || {
-        make_private(folder)?;
-        let beside = path.with_extension("new");
-        let mut file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        std::fs::File::open(folder)?.sync_all()
-    };
-    kept().map_err(|error| KeyError::Disk(path.display().to_string(), error))?;
-    Ok(bytes)
 }
 
 /// Makes a folder that only its owner can enter.

@@ -1,0 +1,42 @@
+//! The two-way integration in the business's words: each story runs on both CRMs, in virtual time, with the real feeds, couriers and runners between the
+//! sandbox's Lime and the sandbox's amoCRM or Bitrix24.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
+
+/// A story, and a test of it with each CRM.
+macro_rules! stories {
+    ($($(#[$doc:meta])* $name:ident($story:ident) $body:block)*) => {
+        $(
+            mod $name {
+                use super::*;
+
+                async fn tell(mut $story: crate::story::Story) {
+                    $body
+                    $story.ends_well().await;
+                }
+
+                #[tokio::test(start_paused = true)]
+                async fn with_amocrm() {
+                    tell(crate::story::Story::begin(sandbox::Host::Amocrm, stringify!($name)).await).await;
+                }
+
+                #[tokio::test(start_paused = true)]
+                async fn with_bitrix24() {
+                    tell(crate::story::Story::begin(sandbox::Host::Bitrix24, stringify!($name)).await).await;
+                }
+            }
+        )*
+    };
+}
+
+mod bookings;
+#[path = "../delivery/clock.rs"]
+mod clock;
+mod contacts;
+mod crm;
+mod purchases;
+#[path = "../delivery/store.rs"]
+#[allow(dead_code, reason = "shared with the tests of delivery")]
+mod store;
+mod story;
+mod venue;
