@@ -23,9 +23,15 @@ pub fn external_id(element: &Value) -> Option<String> {
     if element.get("is_deleted").and_then(Value::as_bool) == Some(true) {
         return None;
     }
+    coded(element, EXTERNAL_ID).filter(|id| !id.trim().is_empty())
+}
+
+/// The first value of the field with a code.
+#[must_use]
+pub fn coded(element: &Value, code: &str) -> Option<String> {
     let fields = element.get("custom_fields_values")?.as_array()?;
-    let field = fields.iter().find(|field| field.get("field_code").and_then(Value::as_str) == Some(EXTERNAL_ID))?;
-    wire::text(field.get("values")?.as_array()?.first()?.get("value")).filter(|id| !id.trim().is_empty())
+    let field = fields.iter().find(|field| field.get("field_code").and_then(Value::as_str) == Some(code))?;
+    wire::text(field.get("values")?.as_array()?.first()?.get("value"))
 }
 
 /// The elements of these products, by Lime's id. Who is not in the answer has none.

@@ -15,7 +15,7 @@ use super::person;
 use super::talk::{Talk, contact_key, holder_key};
 use crate::crm::card;
 use crate::domain::{ClientId, Fate, Side, Told};
-use crate::flow::contacts::{Keyer, Link, Merged, Read, Rules, lime_card, merge, overruled_key};
+use crate::flow::contacts::{Card, Keyer, Link, Merged, Read, Rules, lime_card, merge, overruled_key};
 use crate::journal::Learned;
 use crate::lime::clients::{self, ClientConflict};
 use crate::lime::{By, Written};
@@ -34,6 +34,16 @@ pub struct Meeting {
     pub merged: Merged,
     /// The link, as it is, is in the ledger.
     saved: bool,
+    /// Lime refused several fields at once: it gets them one by one, so that one bad value keeps no other from arriving.
+    singly: bool,
+}
+
+impl Meeting {
+    /// Lime is not owed this any more.
+    fn written(&mut self, fields: &Card) {
+        self.merged.to_lime.retain(|field, _| !fields.contains_key(field));
+        self.saved = false;
+    }
 }
 
 impl Talk {
@@ -131,7 +141,7 @@ impl Talk {
             if let Some(earlier) = guest.meeting.take() {
                 merged.overruled.splice(0..0, earlier.merged.overruled);
             }
-            guest.meeting = Some(Meeting { link, merged, saved: false });
+            guest.meeting = Some(Meeting { link, merged, saved: false, singly: false });
         }
         asks
     }
@@ -149,8 +159,8 @@ impl Talk {
     }
 
     async fn write_to_lime(&mut self, client: &ClientId, item: &Value, mut first: Vec<Learned>) -> Result<(), Halt> {
-        for _ in 0..MERGES {
-            let Some((version, contact, wanted)) = self.owed_to_lime(client) else { return Ok(()) };
+        let mut merges = 1;
+        while let Some((version, contact, wanted)) = self.owed_to_lime(client) {
             let reference = format!("b24:contact:{contact}");
             let request = clients::change(client, version, &person::to_lime(&wanted), By { origin: ORIGIN, reference: &reference });
             first.extend(self.unsaved(std::iter::once(client)));
@@ -161,44 +171,38 @@ impl Talk {
             match clients::changed(&answer) {
                 Written::Done(now) => {
                     meeting.link.arrived(&keyer, client, Side::Lime, &person::of_those_sent(lime_card(&now), &wanted));
-                    meeting.merged.to_lime.clear();
-                    meeting.saved = false;
+                    meeting.written(&wanted);
                     let Learned { key, value } = clients::wrote(&now);
                     *known = now;
                     self.book.learn(key, value);
-                    return Ok(());
                 }
-                Written::Conflict(ClientConflict { current: Some(now) }) => {
+                Written::Conflict(ClientConflict { current: Some(now) }) if merges < MERGES => {
+                    merges += 1;
                     meeting.link.failed(&keyer, client, Side::Lime, &wanted);
                     *known = now;
                     self.merge(client, item);
                 }
-                Written::Conflict(ClientConflict { current: None }) => {
-                    self.decide_guest(client, &Halt::new("lime/conflict"));
-                    return Ok(());
-                }
+                Written::Conflict(_) => self.decide_guest(client, &Halt::new("lime/conflict")),
+                Written::Refused(_) if wanted.len() > 1 => meeting.singly = true,
                 // It stays as it is on either side until somebody changes something: the contact's card shows what Lime did not take.
                 Written::Refused(_) => {
                     meeting.link.refused(Side::Lime, &wanted);
-                    meeting.merged.to_lime.clear();
-                    meeting.saved = false;
-                    return Ok(());
+                    meeting.written(&wanted);
                 }
-                Written::Later { code, after } => {
-                    self.decide_guest(client, &Halt { reason: code, after });
-                    return Ok(());
-                }
+                Written::Later { code, after } => self.decide_guest(client, &Halt { reason: code, after }),
             }
         }
-        self.decide_guest(client, &Halt::new("lime/conflict"));
         Ok(())
     }
 
-    fn owed_to_lime(&self, client: &ClientId) -> Option<(i64, u64, crate::flow::contacts::Card)> {
+    /// The version to write on, the contact, and what is to be written; none when nothing is, or the client's jobs are to be tried again.
+    fn owed_to_lime(&self, client: &ClientId) -> Option<(i64, u64, Card)> {
         let guest = self.guests.get(client)?;
         let meeting = guest.meeting.as_ref().filter(|meeting| !meeting.merged.to_lime.is_empty())?;
         let Lime::Known(known, _) = &guest.lime else { return None };
-        (!self.open_jobs_of(client).is_empty()).then(|| (known.version, guest.contact.unwrap_or(0), meeting.merged.to_lime.clone()))
+        let most = if meeting.singly { 1 } else { usize::MAX };
+        let wanted = meeting.merged.to_lime.iter().take(most).map(|(field, held)| (*field, held.clone())).collect();
+        (!self.open_jobs_of(client).is_empty()).then(|| (known.version, guest.contact.unwrap_or(0), wanted))
     }
 
     /// The portal has taken what it lacked, and shows this.
