@@ -146,8 +146,9 @@ impl FeedContacts {
                 let Some(page) = wire::page(answer, LIST.name) else { return trouble(answer) };
                 let newest = page.items.first();
                 let at = newest.and_then(updated).unwrap_or(0);
-                let seen = newest.and_then(|card| wire::id(card.get("id"))).map(|id| (id, at));
-                self.cursor = Cursor { cards: Watermark { at, seen: seen.into_iter().collect() }, events_at: at, events: BTreeMap::new() };
+                // Nothing counts as seen: what people change between our first write of a card and this reading is news, and what is not is known by its
+                // marks.
+                self.cursor = Cursor { cards: Watermark { at, ..Watermark::default() }, events_at: at, events: BTreeMap::new() };
                 self.moved = true;
                 self.keep()
             }
