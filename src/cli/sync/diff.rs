@@ -85,9 +85,10 @@ async fn known(config: &Config, client: &ClientId) -> Result<Known, Unknown> {
 
 fn as_json(client: &ClientId, found: &Diff, whole: bool) -> Value {
     let values = |held: &Held| held.values().map(|value| text(value, whole)).collect::<Vec<_>>();
-    let fields = found.fields.iter().map(|one| {
-        json!({"field": one.field, "lime": values(&one.lime), "crm": values(&one.crm), "change": one.change, "why": one.why})
-    });
+    let fields = found
+        .fields
+        .iter()
+        .map(|one| json!({"field": one.field, "lime": values(&one.lime), "crm": values(&one.crm), "change": one.change, "why": one.why}));
     json!({"v": 1, "client": client, "version": found.version, "contact": found.contact, "gone": found.gone, "fields": fields.collect::<Vec<_>>()})
 }
 
@@ -102,13 +103,7 @@ fn shown(found: &Diff, whole: bool, language: Language) -> String {
         filled => filled,
     };
     rows.extend(found.fields.iter().map(|one| {
-        vec![
-            field(one.field).text(language),
-            values(&one.lime),
-            values(&one.crm),
-            change(one.change).text(language),
-            why(one.why).text(language),
-        ]
+        vec![field(one.field).text(language), values(&one.lime), values(&one.crm), change(one.change).text(language), why(one.why).text(language)]
     }));
     let mut lines = vec![words::CONTACT.with("id", contact.as_str()).text(language)];
     lines.extend(table(&rows, &[]));
