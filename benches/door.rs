@@ -215,7 +215,7 @@ impl Rig {
         self.router.take(reading).await?;
         let opened = tokio::time::timeout(Duration::from_secs(10), self.told.recv()).await.map_err(|_| self.why())?.ok_or("the door has ended")?;
         let gate = GateId::from(GATE);
-        self.router.signal(Signalled { gate, signal: Signal::Passed { direction: None, count: 1 }, at_boot_ms: 0 }).await;
+        self.router.signal(Signalled { gate, signal: Signal::Passed { direction: None, count: 1 }, at_boot_ms: 0, record: None }).await;
         while self.hub.snapshot().passes <= card {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -25,7 +25,7 @@ impl Outbox {
 
     /// Hands a signal over, now or as soon as there is room.
     pub(super) fn tell(&mut self, gate: &GateId, signal: Signal, at_boot_ms: u64) {
-        self.put(Signalled { gate: gate.clone(), signal, at_boot_ms });
+        self.put(Signalled { gate: gate.clone(), signal, at_boot_ms, record: None });
         self.flush();
     }
 

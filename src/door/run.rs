@@ -323,6 +323,7 @@ impl Runner {
     }
 
     fn signal(&mut self, signalled: &Signalled) {
+        self.name_report(signalled);
         let event = match &signalled.signal {
             Signal::Passed { direction, count } => Event::Passed { direction: *direction, count: *count },
             Signal::NotPassed { direction } => Event::NotPassed { direction: *direction },
@@ -348,6 +349,16 @@ impl Runner {
             }
         };
         self.on(event);
+    }
+
+    /// The device's name for its report goes with the pass: told again, also after a restart, it is known.
+    fn name_report(&mut self, signalled: &Signalled) {
+        let Some(record) = signalled.record.as_ref().filter(|_| matches!(signalled.signal, Signal::Passed { .. } | Signal::NotPassed { .. })) else {
+            return;
+        };
+        if let Some(guest) = self.machine.visit().and_then(|visit| self.guests.get_mut(&visit)) {
+            guest.pass.device.get_or_insert_with(|| record.clone());
+        }
     }
 
     fn done(&mut self, done: Done) {

@@ -17,7 +17,7 @@ use crate::device::{self, Actuator, Contact, NotOpened, Open, Ordered, Signalled
 use crate::domain::{GateId, Seq, ServicePointId};
 use crate::door::snapshot::decide::Wall;
 use crate::door::snapshot::{self, Overview, PointRules, Rules, Snapshot, neighbours};
-use crate::door::{self, Door, Entitlements, Recent, Router, Seat, Shared};
+use crate::door::{self, Door, Entitlements, LetIn, Recent, Router, Seat, Shared};
 use crate::journal::{Record, Store};
 use crate::mqtt::ClientHandle;
 use crate::source::Intake;
@@ -64,6 +64,8 @@ pub(super) struct Doors {
     pub router: Arc<Router>,
     /// What devices see at gates that decide.
     pub signals: mpsc::Sender<Signalled>,
+    /// Whom they let in shortly before this start.
+    pub let_in: Vec<LetIn>,
     seats: Vec<(Vec<Gate>, DoorConfig, Seat)>,
     seen: mpsc::Receiver<Signalled>,
 }
@@ -83,7 +85,8 @@ pub(super) async fn prepare(around: &Around<'_>, observed: Arc<dyn Intake>) -> D
         seats.push((gates, config, seat));
     }
     let (signals, seen) = mpsc::channel(SIGNALS);
-    Doors { router: Arc::new(Router::new(Arc::clone(around.store), observed, handles)), signals, seats, seen }
+    let let_in = door::let_in_lately(around.store.as_ref());
+    Doors { router: Arc::new(Router::new(Arc::clone(around.store), observed, handles)), signals, let_in, seats, seen }
 }
 
 /// What of a device belongs to a gate.

@@ -8,6 +8,7 @@ macro_rules! stories {
     ($($(#[$doc:meta])* $name:ident($story:ident) $body:block)*) => {
         $(
             mod $name {
+                #[allow(unused_imports, reason = "some stories need nothing of their file")]
                 use super::*;
 
                 async fn tell(mut $story: crate::story::Story) {

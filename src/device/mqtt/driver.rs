@@ -352,7 +352,7 @@ impl Driver {
             self.wirings.iter().filter(|wiring| wiring.passage == Some(contact)).map(|wiring| (wiring.gate.clone(), wiring.direction)).collect();
         for (gate, direction) in gates {
             let signal = Signal::Passed { direction: Some(direction), count };
-            self.signals.push_back((Signalled { gate, signal, at_boot_ms }, None));
+            self.signals.push_back((Signalled { gate, signal, at_boot_ms, record: None }, None));
         }
     }
 
@@ -394,7 +394,7 @@ impl Driver {
     fn signal(&mut self, signal: Signal, to: impl Fn(&Wiring) -> bool) {
         let at_boot_ms = self.parts.clock.boot_ms();
         for wiring in self.wirings.iter().filter(|wiring| to(wiring)) {
-            self.signals.push_back((Signalled { gate: wiring.gate.clone(), signal: signal.clone(), at_boot_ms }, None));
+            self.signals.push_back((Signalled { gate: wiring.gate.clone(), signal: signal.clone(), at_boot_ms, record: None }, None));
         }
     }
 }
