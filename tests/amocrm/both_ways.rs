@@ -208,7 +208,8 @@ async fn two_clients_with_one_phone_are_two_contacts_and_an_edit_of_one_is_that_
 #[tokio::test(start_paused = true)]
 async fn a_child_is_in_the_parents_card_and_gets_a_contact_when_they_grow_up() {
     let (venue, running) = venue(true, always()).await;
-    let body = json!({"last_name": "Котова", "first_name": "Анна", "phones": [ANNA], "children": [{"first_name": "Лев", "birth_date": "2010-05-06"}]});
+    let body =
+        json!({"last_name": "Котова", "first_name": "Анна", "phones": [ANNA], "children": [{"first_name": "Лев", "birth_date": "2010-05-06"}]});
     let made = venue.act(Host::Lime, "register", &body);
     let (anna, lev) = (made["client_id"].as_str().unwrap(), made["children"][0].as_str().unwrap());
     settled(&venue).await;
@@ -242,7 +243,14 @@ async fn a_contact_that_nobody_has_at_lime_is_left_alone_until_its_client_comes(
     let (venue, running) = venue(true, always()).await;
     let mine = venue.act(Host::Amocrm, "contact", &json!({"first_name": "Анечка", "phones": ["8 999 123-00-01"]}))["id"].as_u64().unwrap();
     settled(&venue).await;
-    let told = |venue: &Venue| venue.store.log().iter().filter(|entry| matches!(&entry.record, Record::Change(change) if matches!(&change.told, limegate::domain::Told::Contact { .. }))).count();
+    let told = |venue: &Venue| {
+        venue
+            .store
+            .log()
+            .iter()
+            .filter(|entry| matches!(&entry.record, Record::Change(change) if matches!(&change.told, limegate::domain::Told::Contact { .. })))
+            .count()
+    };
     assert_eq!(told(&venue), 0);
     let anna = register(&venue, anna()).await;
     assert_eq!(contact(&venue, &anna), mine, "found by phone");
