@@ -270,6 +270,27 @@ async fn two_clients_with_one_phone_keep_two_cards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_contact_found_by_a_shared_phone_gets_what_it_lacks_and_nobodys_name() {
+    let mut shop = shop(Ear::Queue, all_moments());
+    let hers =
+        shop.act(Host::Bitrix24, "contact", &json!({"name": "Мама", "birthdate": "1980-01-02", "phones": ["8 999 123-45-67", "+79990001122"]}));
+    let (client, contact) = shop.acquaintance("Пётр", "+79991234567").await;
+    assert_eq!(hers["id"].as_u64(), Some(contact));
+    let running = shop.start(true);
+    shop.settle().await;
+    let (lime, portal) = (shop.client(&client), shop.contact(contact));
+    assert_eq!((lime["first_name"].as_str(), portal["name"].as_str()), (Some("Пётр"), Some("Мама")));
+    assert_eq!((portal["lastName"].as_str(), &portal["birthdate"].as_str().unwrap()[..10]), (Some("Иванова"), "1980-01-02"));
+    assert_eq!((texts(&lime["phones"]).len(), multi(&portal, "PHONE").len(), multi(&portal, "EMAIL").len()), (1, 2, 1));
+    assert_eq!(portal["originId"], json!(format!("client:{client}")));
+    // From then on, what people change goes across.
+    shop.edit(contact, json!({"name": "Пётр Иванович"}));
+    shop.settle().await;
+    running.stop().await;
+    assert_eq!(shop.client(&client)["first_name"], "Пётр Иванович");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_card_of_a_client_is_shown_and_is_no_change_of_the_person() {
     let mut shop = shop(Ear::Queue, all_moments());
     let (client, contact) = shop.acquaintance("Анна", "+79991234567").await;
