@@ -192,8 +192,8 @@ impl Board {
     ///
     /// # Errors
     /// What the TOML parser says.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    pub fn parse(text: &str) -> Result<Self, String> {
+        crate::files::toml(text)
     }
 
     /// What there is to say about a port named in the config.

@@ -208,7 +208,8 @@ async fn two_clients_with_one_phone_are_two_contacts_and_an_edit_of_one_is_that_
 #[tokio::test(start_paused = true)]
 async fn a_child_is_in_the_parents_card_and_gets_a_contact_when_they_grow_up() {
     let (venue, running) = venue(true, always()).await;
-    let body = json!({"last_name": "Котова", "first_name": "Анна", "phones": [ANNA], "children": [{"first_name": "Лев", "birth_date": "2010-05-06"}]});
+    let body =
+        json!({"last_name": "Котова", "first_name": "Анна", "phones": [ANNA], "children": [{"first_name": "Лев", "birth_date": "2010-05-06"}]});
     let made = venue.act(Host::Lime, "register", &body);
     let (anna, lev) = (made["client_id"].as_str().unwrap(), made["children"][0].as_str().unwrap());
     settled(&venue).await;
@@ -242,7 +243,14 @@ async fn a_contact_that_nobody_has_at_lime_is_left_alone_until_its_client_comes(
     let (venue, running) = venue(true, always()).await;
     let mine = venue.act(Host::Amocrm, "contact", &json!({"first_name": "Анечка", "phones": ["8 999 123-00-01"]}))["id"].as_u64().unwrap();
     settled(&venue).await;
-    let told = |venue: &Venue| venue.store.log().iter().filter(|entry| matches!(&entry.record, Record::Change(change) if matches!(&change.told, limegate::domain::Told::Contact { .. }))).count();
+    let told = |venue: &Venue| {
+        venue
+            .store
+            .log()
+            .iter()
+            .filter(|entry| matches!(&entry.record, Record::Change(change) if matches!(&change.told, limegate::domain::Told::Contact { .. })))
+            .count()
+    };
     assert_eq!(told(&venue), 0);
     let anna = register(&venue, anna()).await;
     assert_eq!(contact(&venue, &anna), mine, "found by phone");
@@ -272,9 +280,10 @@ async fn with_passes_alone_a_card_is_not_made_for_a_registration_but_a_known_con
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_changes_cost_few_requests_on_either_side() {
+async fn many_changes_cost_few_requests_on_either_side() {
+    let many: usize = std::env::var("LIMEGATE_CHANGES").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
     let (venue, running) = venue(true, always()).await;
-    let known: Vec<String> = (0..1_000)
+    let known: Vec<String> = (0..many)
         .map(|at| {
             let body = json!({"last_name": "Гость", "first_name": format!("Имя{at}"), "phones": [format!("+7998{at:07}")]});
             venue.act(Host::Lime, "register", &body)["client_id"].as_str().unwrap().to_owned()
@@ -299,15 +308,18 @@ async fn a_thousand_changes_cost_few_requests_on_either_side() {
     settled(&venue).await;
     let to_crm = since(&venue, before);
     let before = requests(&venue);
-    let ids: Vec<u64> = known.iter().map(|client| contact(&venue, client)).collect();
-    for id in ids {
+    let state = venue.site.lock().unwrap().state(Host::Amocrm);
+    let by_client = &state["contacts_by_key"]["LIME_CLIENT_ID"];
+    for client in &known {
+        let id = by_client[client][0].as_u64().unwrap();
         venue.act(Host::Amocrm, "contact", &json!({"id": id, "last_name": "Старый"}));
     }
     settled(&venue).await;
     let to_lime = since(&venue, before);
-    println!("requests to amoCRM and to Lime: idle {idle:?}, 1 000 clients changed {to_crm:?}, 1 000 contacts changed {to_lime:?}");
+    println!("requests to amoCRM and to Lime: idle {idle:?}, {many} clients changed {to_crm:?}, {many} contacts changed {to_lime:?}");
     assert!(known.iter().all(|client| at_lime(&venue, client)["last_name"] == "Старый"));
-    assert!(to_crm.0 <= 80 && to_lime.0 <= 80, "of amoCRM's seven a second");
+    let most = 40 + many as u64 / 10;
+    assert!(to_crm.0 <= most && to_lime.0 <= most, "amoCRM takes seven a second");
     running.stop().await;
     venue.books().await.balance();
 }
@@ -328,7 +340,7 @@ async fn edits_on_both_sides_converge_through_faults_and_restarts() {
             venue.site.lock().unwrap().faults.set(0, Rule::new(host, mode.clone()).chance(0.05, seed + at as u64));
         }
     }
-    for step in 0..120 {
+    for step in 0..60 {
         let which = venue.chance.usize(..guests.len());
         let word = format!("Слово{step}");
         let field = ["first_name", "last_name"][venue.chance.usize(..2)];

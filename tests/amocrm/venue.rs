@@ -294,7 +294,7 @@ impl Transport for Line {
                 let since = self.clock.now_ms();
                 let held = || self.site.lock().unwrap().held_ms(self.host, &plain).is_some_and(|held| self.clock.now_ms() < since + held);
                 while held() {
-                    sleep(Duration::from_millis(250)).await;
+                    sleep(Duration::from_millis(500)).await;
                 }
                 let outcome = self.site.lock().unwrap().call(self.host, self.clock.now_ms(), self.clock.stamp().wall_ms, plain);
                 sleep(Duration::from_millis(outcome.after_ms)).await;

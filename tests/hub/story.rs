@@ -16,7 +16,7 @@ use crate::venue::Venue;
 const PATIENCE_S: u64 = 900;
 
 /// How long nothing may move once everything has arrived.
-const QUIET: Duration = Duration::from_secs(600);
+const QUIET: Duration = Duration::from_secs(300);
 
 pub struct Story {
     pub venue: Venue,
@@ -116,7 +116,7 @@ impl Story {
         for _ in 0..3_600 {
             sleep(Duration::from_secs(1)).await;
             calm = if self.venue.waiting() == 0 { calm + 1 } else { 0 };
-            if calm > 90 {
+            if calm > 60 {
                 return;
             }
         }

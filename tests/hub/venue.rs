@@ -280,8 +280,8 @@ impl Transport for Line {
                 // A long poll is answered when there is something, or when its time is up.
                 let mut waited = 0;
                 while let Some(held) = self.held_ms(&plain).filter(|held| waited < *held) {
-                    sleep(Duration::from_millis(held.min(500))).await;
-                    waited += 500;
+                    sleep(Duration::from_millis(held.min(1_000))).await;
+                    waited += 1_000;
                 }
                 let outcome = self.site.lock().unwrap().call(self.host, self.clock.now_ms(), self.clock.stamp().wall_ms, plain);
                 sleep(Duration::from_millis(outcome.after_ms + 10)).await;

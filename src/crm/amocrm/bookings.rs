@@ -158,7 +158,8 @@ fn minor(text: &str) -> Option<i64> {
 /// The main contact: the client where it bears one, else name and phone.
 async fn person(desk: &mut Desk, schema: &Schema, card: &Value) -> Result<(Option<ClientId>, Option<PreorderContact>), Stop> {
     let contacts = card.pointer("/_embedded/contacts").and_then(Value::as_array);
-    let main = contacts.and_then(|contacts| contacts.iter().find(|one| one.get("is_main").and_then(Value::as_bool) == Some(true)).or(contacts.first()));
+    let main =
+        contacts.and_then(|contacts| contacts.iter().find(|one| one.get("is_main").and_then(Value::as_bool) == Some(true)).or(contacts.first()));
     let Some(id) = main.and_then(|one| wire::id(one.get("id"))) else { return Ok((None, None)) };
     let answer = desk.ask(Host::Crm, wire::get(&format!("/contacts/{id}"), "GET /contacts/{id}")).await?;
     if matches!(answer.status.as_u16(), 204 | 404) {
@@ -213,7 +214,9 @@ fn event(card: &Value, places: &Places) -> Option<PreorderEvent> {
     let text = |field: DealField| own(field).and_then(|id| wire::custom_value(card, id)).filter(|text| !text.trim().is_empty());
     let staff = match places.field(DealField::Staff) {
         Some(field) if field.kind == "multiselect" => all_values(card, field.id),
-        _ => text(DealField::Staff).map(|text| text.split([',', '\n']).map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()).unwrap_or_default(),
+        _ => text(DealField::Staff)
+            .map(|text| text.split([',', '\n']).map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect())
+            .unwrap_or_default(),
     };
     Some(PreorderEvent {
         title: Personal::new(wire::text(card.get("name")).unwrap_or_default()),
@@ -233,7 +236,9 @@ fn moment(text: &str) -> Option<i64> {
 fn all_values(card: &Value, field: u64) -> Vec<String> {
     let fields = card.get("custom_fields_values").and_then(Value::as_array).into_iter().flatten();
     let own = fields.filter(|entry| wire::id(entry.get("field_id")) == Some(field));
-    own.flat_map(|entry| entry.get("values").and_then(Value::as_array).into_iter().flatten()).filter_map(|value| wire::text(value.get("value"))).collect()
+    own.flat_map(|entry| entry.get("values").and_then(Value::as_array).into_iter().flatten())
+        .filter_map(|value| wire::text(value.get("value")))
+        .collect()
 }
 
 /// What a lead shows of a preorder: fields for `custom_fields_values`.
@@ -270,7 +275,14 @@ fn chosen(field: &Field, texts: &[String]) -> Option<Value> {
 
 /// The item of `POST /leads` for a preorder.
 #[must_use]
-pub fn create(preorder: &Preorder, wanted: &Wanted, contact: Option<u64>, (places, at): (&Places, &Bookings), schema: &Schema, texts: &Texts) -> Value {
+pub fn create(
+    preorder: &Preorder,
+    wanted: &Wanted,
+    contact: Option<u64>,
+    (places, at): (&Places, &Bookings),
+    schema: &Schema,
+    texts: &Texts,
+) -> Value {
     let key = key(&preorder.id).to_string();
     let mut values = fields(wanted, preorder.prepaid, places, schema);
     let text = CardValue::Text(Personal::new(key.as_str()));

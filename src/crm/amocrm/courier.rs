@@ -57,7 +57,14 @@ impl Courier for AmoCourier {
 
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
         let memory = Memory::of(&batch, ledger, now_wall_ms);
-        let place = Place { config: self.config.clone(), hub: self.hub.clone(), two_way: self.two_way(), keyer: self.keyer.clone(), texts: self.texts.clone(), now_wall_ms };
+        let place = Place {
+            config: self.config.clone(),
+            hub: self.hub.clone(),
+            two_way: self.two_way(),
+            keyer: self.keyer.clone(),
+            texts: self.texts.clone(),
+            now_wall_ms,
+        };
         Box::new(Talk::new(move |line| talk(line, batch, memory, place)))
     }
 }

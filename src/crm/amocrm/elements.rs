@@ -82,7 +82,9 @@ pub async fn with_ids(desk: &mut Desk, catalog: u64, ids: &[u64]) -> Result<BTre
         let page = desk.page(wire::get(&path, "GET /catalogs/{id}/elements?filter"), "elements").await?;
         found.extend(page.items.into_iter().filter_map(|element| Some((wire::id(element.get("id")).filter(|id| part.contains(id))?, element))));
         for id in part {
-            if let (false, Some(element)) = (found.contains_key(id), one(desk, catalog, *id).await?) {
+            if !found.contains_key(id)
+                && let Some(element) = one(desk, catalog, *id).await?
+            {
                 found.insert(*id, element);
             }
         }

@@ -58,8 +58,12 @@ impl Need {
             }
             // The pass itself sees to it.
             Told::Receipt(receipt) if receipt.kind == ReceiptKind::WriteOff => Self::default(),
-            Told::Receipt(_) => Self { card: moments.purchase, make: true, ..Self::default() },
-            Told::Preorder(_) => Self { make: true, ..Self::default() },
+            Told::Receipt(receipt) => {
+                let sold = matches!(receipt.kind, ReceiptKind::Sale | ReceiptKind::TopUp | ReceiptKind::Refund);
+                let deals = sold && place.hub.as_ref().is_some_and(|hub| !hub.deals.is_empty());
+                Self { card: moments.purchase, make: deals || moments.purchase, ..Self::default() }
+            }
+            Told::Preorder(_) => Self { make: place.hub.as_ref().is_some_and(|hub| hub.preorders.to_crm), ..Self::default() },
             Told::Contact { .. } | Told::Product(_) | Told::ProductGone(_) | Told::Deal { .. } => Self::default(),
         }
     }

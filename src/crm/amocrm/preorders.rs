@@ -16,7 +16,7 @@ use crate::flow::contacts::Keyer;
 use crate::flow::preorders::{self as flow, Bound, ToCrm, ToLime, Wanted, bound_key, deal_key};
 use crate::journal::Learned;
 use crate::lime::Written;
-use crate::lime::preorders::{PreorderConflict, PreorderDraft, put, placed, wrote};
+use crate::lime::preorders::{PreorderConflict, PreorderDraft, placed, put, wrote};
 
 use super::bookings::{self, Found, Look};
 use super::cards::judge;
@@ -248,7 +248,9 @@ impl Work<'_> {
 
     /// Puts Lime's id of the preorder on the lead.
     async fn mark(&self, desk: &mut Desk, found: &Found, preorder: &str) -> Result<(), Stop> {
-        let Some(field) = self.places.field(DealField::Preorder).filter(|_| found.booking.preorder.as_deref() != Some(preorder)) else { return Ok(()) };
+        let Some(field) = self.places.field(DealField::Preorder).filter(|_| found.booking.preorder.as_deref() != Some(preorder)) else {
+            return Ok(());
+        };
         let body = json!({ "id": found.id, "custom_fields_values": [{ "field_id": field.id, "values": [{ "value": preorder }] }] });
         let answer = desk.set(Host::Crm, wire::send(Method::PATCH, "/leads", &[&body], "PATCH /leads"), Vec::new()).await?;
         written(&answer)

@@ -270,11 +270,11 @@ impl Desk {
             Some(read) => bound.to_lime(&read.booking, &self.keyer),
             None => bound.cancel(),
         };
-        self.to_lime(talk, seq, deal, bound, todo, None).await
+        self.send(talk, seq, deal, bound, todo, None).await
     }
 
     /// Has Lime carry out what a deal wants. `said`: what staff should know besides.
-    async fn to_lime(&mut self, talk: &mut Talk, seq: Seq, deal: u64, mut bound: Bound, mut todo: ToLime, said: Option<String>) -> Result<(), Halt> {
+    async fn send(&mut self, talk: &mut Talk, seq: Seq, deal: u64, mut bound: Bound, mut todo: ToLime, said: Option<String>) -> Result<(), Halt> {
         let key = bound_key(&deal.to_string());
         // Twice: a revision that Lime has gone past is sent anew with a later one.
         for _ in 0..2 {
@@ -366,13 +366,13 @@ impl Desk {
             (ToCrm::Make(wanted), _) => self.make(talk, seq, preorder, &wanted).await,
             (ToCrm::Bind, Some(deal)) => {
                 let todo = bound.bind(&preorder.id);
-                self.to_lime(talk, seq, deal, bound, todo, None).await
+                self.send(talk, seq, deal, bound, todo, None).await
             }
             (ToCrm::Change(wanted), Some(deal)) => self.change(talk, seq, deal, bound, preorder, &wanted).await,
             (ToCrm::Clash, Some(deal)) => {
                 let said = Some(clash(preorder, &talk.settings.texts));
                 let todo = booking.as_ref().map_or(ToLime::Nothing, |booking| bound.to_lime(booking, &self.keyer));
-                self.to_lime(talk, seq, deal, bound, todo, said).await
+                self.send(talk, seq, deal, bound, todo, said).await
             }
             (_, deal) => {
                 if let Some(deal) = deal.filter(|_| bound != Bound::default()) {
@@ -467,7 +467,7 @@ impl Desk {
         bound.made(preorder, booking::keeps(&self.places), &self.keyer);
         talk.learn(bound_key(&deal.to_string()), Some(bound.to_json()));
         let todo = bound.bind(&preorder.id);
-        self.to_lime(talk, seq, deal, bound, todo, None).await
+        self.send(talk, seq, deal, bound, todo, None).await
     }
 
     /// Puts the rows into a deal that was made and may lack them.
@@ -524,7 +524,7 @@ impl Desk {
         talk.learn(key, Some(bound.to_json()));
         if preorder.reference.is_none() {
             let todo = bound.bind(&preorder.id);
-            return self.to_lime(talk, seq, deal, bound, todo, None).await;
+            return self.send(talk, seq, deal, bound, todo, None).await;
         }
         talk.book.confirm(seq, Some(format!("deal:{deal}")));
         Ok(())
