@@ -161,7 +161,10 @@ fn bus_line(raw: &At<raw::Module>, default: Option<Line>, board: Option<&Board>,
         Some(raw::LineParity::Odd) => Parity::Odd,
         None => settings.parity,
     };
-    Some(BusLine { port: port?, settings, rs485: raw.rs485.as_ref().is_some_and(|rs485| rs485.value) })
+    let port = port?;
+    let by_board = || board.is_some_and(|board| board.turns_round(&port));
+    let rs485 = raw.rs485.as_ref().map_or_else(by_board, |rs485| rs485.value);
+    Some(BusLine { port, settings, rs485 })
 }
 
 fn address(raw: &At<raw::Module>, from: u32, to: u32, checker: &mut Checker<'_>) -> Option<u8> {
