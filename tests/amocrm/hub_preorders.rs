@@ -55,7 +55,8 @@ fn booked(rig: &mut Rig) -> u64 {
     let from = rig.now() / 1_000 + 86_400;
     let fields = json!({"LIME_EVENT_FROM": from, "LIME_EVENT_TO": from + 7_200, "LIME_HALL": "Пиратский", "LIME_STAFF": "Ира, Олег"});
     let pipeline = pipeline(rig)["id"].clone();
-    let lead = rig.manager("lead", json!({"name": "ДР Пети", "pipeline_id": pipeline, "contacts": [contact], "fields": fields}))["id"].as_u64().unwrap();
+    let lead =
+        rig.manager("lead", json!({"name": "ДР Пети", "pipeline_id": pipeline, "contacts": [contact], "fields": fields}))["id"].as_u64().unwrap();
     rig.manager("products", json!({"lead_id": lead, "products": [{"external_id": "p-1", "quantity": 10}, {"external_id": "p-2", "quantity": 1}]}));
     lead
 }

@@ -287,7 +287,8 @@ fn bitrix_deal(item: &Value, state: &Value) -> Deal {
         stage: text(&stage["name"]),
         contacts: contacts.iter().filter_map(Value::as_u64).collect(),
         rows,
-        notes: list(&state["timeline"]).iter().filter(mine).map(said).collect(),
+        // What was given back stands in a field.
+        notes: list(&state["timeline"]).iter().filter(mine).map(said).chain(item["ufCrmLimeRefunded"].as_str().map(str::to_owned)).collect(),
         changed: text(&item["updatedTime"]),
     }
 }
