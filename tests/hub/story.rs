@@ -16,7 +16,7 @@ use crate::venue::Venue;
 const PATIENCE_S: u64 = 900;
 
 /// How long nothing may move once everything has arrived.
-const QUIET: Duration = Duration::from_secs(300);
+const QUIET: Duration = Duration::from_secs(120);
 
 pub struct Story {
     pub venue: Venue,
@@ -24,12 +24,8 @@ pub struct Story {
 }
 
 impl Story {
-    pub async fn begin(crm: Host, name: &str) -> Self {
-        Self::with(crm, name, "").await
-    }
-
-    /// With more in `[hub]`.
-    pub async fn with(crm: Host, name: &str, more: &str) -> Self {
+    /// Before anything happens. `more`: what the venue's `[hub]` has besides.
+    pub async fn begin(crm: Host, name: &str, more: &str) -> Self {
         let more = format!("{more}\n{}", DEFAULTS);
         let mut story = Self { venue: Venue::new(crm, &more).await, told: vec![format!("# {name}, {}", crm.name())] };
         // What was there before the box came is not what the stories are about.
@@ -116,11 +112,15 @@ impl Story {
         for _ in 0..3_600 {
             sleep(Duration::from_secs(1)).await;
             calm = if self.venue.waiting() == 0 { calm + 1 } else { 0 };
-            if calm > 60 {
+            if calm > 45 {
                 return;
             }
         }
         self.fail("everything has arrived", &self.venue.waiting());
+    }
+
+    pub async fn time_passes(&self, seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
     }
 
     /// What every story ends with: nothing is given up, nothing stands there twice, and nothing goes back and forth.
