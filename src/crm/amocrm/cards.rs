@@ -195,11 +195,8 @@ async fn find_contacts(desk: &mut Desk, schema: &Schema, memory: &mut Memory, pl
     let nowhere = guests.iter().enumerate().filter(|(_, guest)| !memory.contacts.contains_key(&guest.client.id));
     let told = nowhere.filter_map(|(at, guest)| Some((at, guest.told.contact?))).collect();
     take_in(desk, schema, memory, guests, told).await?;
-    let unknown: Vec<Client> = guests
-        .iter()
-        .filter(|guest| !memory.contacts.contains_key(&guest.client.id) && guest.told.make)
-        .map(|guest| guest.client.clone())
-        .collect();
+    let unknown: Vec<Client> =
+        guests.iter().filter(|guest| !memory.contacts.contains_key(&guest.client.id) && guest.told.make).map(|guest| guest.client.clone()).collect();
     if unknown.is_empty() {
         return Ok(());
     }

@@ -48,12 +48,9 @@ impl Need {
                 lime_ms: Some(change.changed_ms),
                 ..Self::default()
             },
-            Told::Contact { id, client: Some(_), fate: Fate::There } => Self {
-                merge: two_way.is_some(),
-                contact: id.parse().ok(),
-                crm_ms: Some(change.changed_ms),
-                ..Self::default()
-            },
+            Told::Contact { id, client: Some(_), fate: Fate::There } => {
+                Self { merge: two_way.is_some(), contact: id.parse().ok(), crm_ms: Some(change.changed_ms), ..Self::default() }
+            }
             Told::Contact { client: Some(_), fate: Fate::MergedInto(into), .. } => {
                 Self { merge: two_way.is_some(), contact: into.parse().ok(), crm_ms: Some(change.changed_ms), ..Self::default() }
             }

@@ -213,7 +213,8 @@ pub fn update_price(id: u64, price: &Money) -> Command {
 #[must_use]
 pub fn ask_products(lime: &[String], shelf: Shelf) -> [Command; 2] {
     let keys: Vec<String> = lime.iter().map(|id| xml_id(id)).collect();
-    let params = json!({ "select": ["id", "iblockId", "xmlId", "type"], "filter": { "iblockId": shelf.iblock, "xmlId": keys }, "order": { "id": "ASC" } });
+    let params =
+        json!({ "select": ["id", "iblockId", "xmlId", "type"], "filter": { "iblockId": shelf.iblock, "xmlId": keys }, "order": { "id": "ASC" } });
     [Command::new("catalog.product.list", params.clone()), Command::new("catalog.product.service.list", params)]
 }
 

@@ -71,7 +71,9 @@ pub fn classify(fault: &Fault, timing: Option<Timing>) -> Class {
         "NOT_FOUND" | "OWNER_NOT_FOUND" | "ERROR_NOT_FOUND" => Class::Gone,
         _ if text.contains("access denied") || text.contains("доступ запрещ") => Class::Setup("setup/access"),
         _ if names_a_field_or_stage(&text) => Class::Stale,
-        _ if text == "not found" || text == "not found." || text.contains("элемент не найден") || text.contains("is not exist") => Class::Gone,
+        _ if text == "not found" || text == "not found." || text.contains("элемент не найден") || text.contains("is not exist") => {
+            Class::Gone
+        }
         _ => Class::Refused,
     }
 }

@@ -116,7 +116,8 @@ pub(super) async fn deliver(talk: &mut Talk) -> Result<(), Halt> {
         // Jobs stand in order: the last word counts.
         job.product = product;
     }
-    let all: Vec<Told> = stock.jobs.iter().map(|(id, job)| job.product.clone().map_or_else(|| Told::ProductGone(id.clone()), Told::Product)).collect();
+    let all: Vec<Told> =
+        stock.jobs.iter().map(|(id, job)| job.product.clone().map_or_else(|| Told::ProductGone(id.clone()), Told::Product)).collect();
     Wanted::of(talk, all.iter()).find(talk, shelf).await?;
     stock.archive(talk).await?;
     stock.sections(talk).await?;
@@ -268,8 +269,11 @@ impl Stock {
     async fn sections(&self, talk: &mut Talk) -> Result<(), Halt> {
         let mut open = self.groups(talk);
         while !open.is_empty() {
-            let ready: Vec<String> =
-                open.iter().filter(|(_, group)| group.parent.as_ref().is_none_or(|parent| !open.contains_key(parent))).map(|(id, _)| id.clone()).collect();
+            let ready: Vec<String> = open
+                .iter()
+                .filter(|(_, group)| group.parent.as_ref().is_none_or(|parent| !open.contains_key(parent)))
+                .map(|(id, _)| id.clone())
+                .collect();
             // Groups that are in each other: the first of them begins.
             let ready = if ready.is_empty() { open.keys().take(1).cloned().collect() } else { ready };
             let (mut adds, mut updates) = (Vec::new(), Vec::new());
@@ -317,7 +321,8 @@ impl Stock {
                     continue;
                 }
                 // Known already, and no news of it: it stays as it is.
-                let told = self.jobs.get(&above).and_then(|jobs| jobs.product.as_ref()).map(|own| (own.name.clone(), own.active, own.parent_id.clone()));
+                let told =
+                    self.jobs.get(&above).and_then(|jobs| jobs.product.as_ref()).map(|own| (own.name.clone(), own.active, own.parent_id.clone()));
                 if told.is_none() && section_of(talk, &above).is_some() {
                     continue;
                 }
@@ -410,7 +415,13 @@ impl Stock {
             for (id, product) in chunk {
                 let Some((command, outcome)) = answers.next() else { break };
                 let priced = product.price.as_ref().and_then(|price| Some((price, answers.next()?)));
-                self.added(talk, id, product, Ended::of_create(command, outcome, "refused/product"), priced.map(|(price, (_, outcome))| (price, outcome)));
+                self.added(
+                    talk,
+                    id,
+                    product,
+                    Ended::of_create(command, outcome, "refused/product"),
+                    priced.map(|(price, (_, outcome))| (price, outcome)),
+                );
             }
         }
         Ok(())
@@ -440,7 +451,9 @@ impl Stock {
                     None => Verdict::Doubtful,
                 }
             }
-            Ended::Gone => Verdict::Dead { reason: "refused/product".to_owned(), answer: "the portal does not find what the product names".to_owned() },
+            Ended::Gone => {
+                Verdict::Dead { reason: "refused/product".to_owned(), answer: "the portal does not find what the product names".to_owned() }
+            }
             Ended::Stale => Halt::person("setup/catalog").into(),
             Ended::Verdict(verdict) => verdict,
         };
@@ -494,12 +507,12 @@ impl Stock {
         };
         let unknown: Vec<(String, u64)> = known
             .iter()
-            .filter_map(|(id, product)| wrong(talk, id, product).filter(|(there, _)| there.price.is_none()).map(|(there, _)| ((*id).clone(), there.id)))
+            .filter_map(|(id, product)| {
+                wrong(talk, id, product).filter(|(there, _)| there.price.is_none()).map(|(there, _)| ((*id).clone(), there.id))
+            })
             .collect();
-        let commands: Vec<Command> = unknown
-            .chunks(KEYS)
-            .map(|chunk| catalog::ask_prices(&chunk.iter().map(|(_, id)| *id).collect::<Vec<_>>(), self.shelf))
-            .collect();
+        let commands: Vec<Command> =
+            unknown.chunks(KEYS).map(|chunk| catalog::ask_prices(&chunk.iter().map(|(_, id)| *id).collect::<Vec<_>>(), self.shelf)).collect();
         for outcome in talk.portal.ask(&commands).await? {
             for row in catalog::rows(schema::done(Some(&outcome))?) {
                 let (Some(price), Some(product)) = (row.get("id").and_then(wire::id), row.get("productId").and_then(wire::id)) else { continue };
