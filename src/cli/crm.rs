@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{Exit, Global, block_on, check, notice, out, out_json};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{AmoAuth, BitrixAuth, Config, CrmKind, Language, SecretError, SecretSource};
+use crate::crm::amocrm::hub_setup::Wish;
 use crate::crm::amocrm::{self, oauth};
 use crate::crm::bitrix24;
 use crate::crm::login::{PasteError, host_of, pasted_code};
@@ -37,6 +38,9 @@ enum CrmCommand {
         /// Show what would be created, and change nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Also create the pipelines and stages that [hub] names and amoCRM does not have. Bitrix24 gets them without asking.
+        #[arg(long)]
+        pipelines: bool,
     },
     /// Say what is missing in the CRM. Changes nothing.
     Check,
@@ -52,8 +56,10 @@ pub(super) fn run(global: &Global, args: &CrmArgs) -> Exit {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let language = global.language().unwrap_or(config.site.language);
     match args.command {
-        CrmCommand::Setup { dry_run } => set_up(global, &config, &clock, language, if dry_run { Purpose::DryRun } else { Purpose::Apply }),
-        CrmCommand::Check => set_up(global, &config, &clock, language, Purpose::Check),
+        CrmCommand::Setup { dry_run, pipelines } => {
+            set_up(global, &config, &clock, language, if dry_run { Purpose::DryRun } else { Purpose::Apply }, pipelines)
+        }
+        CrmCommand::Check => set_up(global, &config, &clock, language, Purpose::Check, false),
         CrmCommand::Login => block_on(log_in(&config, &clock, language)),
     }
 }
@@ -65,13 +71,13 @@ enum Purpose {
     Check,
 }
 
-fn set_up(global: &Global, config: &Config, clock: &SharedClock, language: Language, purpose: Purpose) -> Exit {
+fn set_up(global: &Global, config: &Config, clock: &SharedClock, language: Language, purpose: Purpose, funnels: bool) -> Exit {
     let endpoint = match gateway::crm_endpoint(config, clock) {
         Ok(endpoint) => endpoint,
         Err(error) => return not_connected(&error),
     };
     let mode = if purpose == Purpose::Apply { Mode::Apply } else { Mode::Plan };
-    let mut dialogue = dialogue(config, mode);
+    let mut dialogue = dialogue(config, mode, funnels);
     match block_on(drive(&endpoint, dialogue.as_mut())) {
         Ok(plan) => show(global, &plan, language, purpose),
         Err(error) => {
@@ -84,10 +90,10 @@ fn set_up(global: &Global, config: &Config, clock: &SharedClock, language: Langu
     }
 }
 
-fn dialogue(config: &Config, mode: Mode) -> Box<dyn Dialogue> {
+fn dialogue(config: &Config, mode: Mode, funnels: bool) -> Box<dyn Dialogue> {
     let texts = Texts::new(config.crm.language, config.site.timezone.clone());
     match &config.crm.kind {
-        CrmKind::AmoCrm(amo) => Box::new(amocrm::setup::errand(amo.clone(), texts, mode)),
+        CrmKind::AmoCrm(amo) => Box::new(amocrm::hub_setup::errand(amo.clone(), config.hub.clone(), texts, Wish { mode, funnels })),
         CrmKind::Bitrix24(bitrix) => {
             // A webhook's address is a secret as a whole; its host is not shown either, for the file alone knows it.
             let portal = match &bitrix.auth {

@@ -137,6 +137,11 @@ impl Log {
         Journal::open_read_only(gateway::real_disk(), options).map(Self).map_err(|error| LogError::Open(dir, error.to_string()))
     }
 
+    /// The journal itself, to look things up.
+    pub fn store(&self) -> &dyn Store {
+        &self.0
+    }
+
     /// Calls `each` with every record from `from` on until it says false.
     pub fn each(&self, from: Seq, mut each: impl FnMut(&Entry) -> bool) -> Result<(), LogError> {
         let mut next = from;

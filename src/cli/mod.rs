@@ -19,6 +19,7 @@ pub mod render;
 mod run;
 mod show;
 mod status;
+mod sync;
 mod tap;
 mod verify;
 mod when;
@@ -133,6 +134,8 @@ enum Command {
     /// A venue in a terminal: simulated gates, Lime and a CRM, and this gateway between them.
     #[cfg(feature = "demo")]
     Demo(crate::demo::DemoArgs),
+    /// Lime and the CRM: bring both up to date, see how far it is.
+    Sync(sync::SyncArgs),
     /// OSDP readers: give a new one its key.
     Osdp(osdp::OsdpArgs),
     /// Check the config as `run` would, and print every mistake.
@@ -165,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::Crm(args) => crm::run(&cli.global, &args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => crate::demo::run(&cli.global, &args),
+        Command::Sync(args) => sync::run(&cli.global, &args),
         Command::Osdp(args) => osdp::run(&cli.global, &args),
         Command::Check => check::run(&cli.global),
         Command::Config(args) => config::run(&cli.global, &args),

@@ -215,11 +215,30 @@ pub struct WebJsonConfig {
     pub password: Option<SecretSource>,
 }
 
+/// What a door may want of its gate's own reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfReader {
+    /// An output that opens.
+    Output,
+    /// An input.
+    Input,
+    /// A counter.
+    Counter,
+    /// A word of its own that somebody went through.
+    Reports,
+}
+
 impl ReaderConfig {
-    /// Whether the reader is a device that can be told something: it may have outputs and inputs, or report passages.
+    /// Whether the reader itself has what a door wants of it.
     #[must_use]
-    pub fn takes_orders(&self) -> bool {
-        !matches!(self, Self::Serial(_))
+    pub fn has(&self, wanted: OfReader) -> bool {
+        match (self, wanted) {
+            (Self::Osdp(_), OfReader::Output | OfReader::Input)
+            | (Self::WebJson(_), OfReader::Output)
+            | (Self::MqttJson { .. }, OfReader::Reports) => true,
+            (Self::WebJson(reader), OfReader::Reports) => reader.passage_seen,
+            _ => false,
+        }
     }
 
     /// The serial port that it reads, where it reads one.

@@ -12,7 +12,7 @@ use super::modules::{self, Modules};
 use super::raw;
 use super::read::{At, missing, nearest};
 use super::units::duration_text;
-use super::{ChargeAt, DoorConfig, Gate, InputAt, OutputAt, PassageAt, PassageBy, Point, Policy, ReaderConfig, WiredTo};
+use super::{ChargeAt, DoorConfig, Gate, InputAt, OfReader, OutputAt, PassageAt, PassageBy, Point, Policy, ReaderConfig, WiredTo};
 use crate::words::config as text;
 
 const DOOR_EXAMPLE: &str = "door = { open = { module = \"io1\", output = 0 }, passage = { module = \"io1\", counter = 0 } }";
@@ -99,14 +99,14 @@ impl Looked<'_, '_> {
     }
 
     fn output(&mut self, at: &At<raw::OutputTable>) -> Option<OutputAt> {
-        let of = self.wired(at.module.as_ref(), at.reader.as_ref(), raw::OutputTable::TITLE, &at.span);
+        let of = self.wired(at.module.as_ref(), at.reader.as_ref(), OfReader::Output, raw::OutputTable::TITLE, &at.span);
         let (of, output) = (of?, self.number(at.output.as_ref(), "output")?);
         self.has(&of, Point::Output(output), at.output.as_ref().map_or(&at.span, |output| &output.span))?;
         Some(OutputAt { of, output })
     }
 
     fn input(&mut self, at: &At<raw::InputTable>) -> Option<InputAt> {
-        let of = self.wired(at.module.as_ref(), at.reader.as_ref(), raw::InputTable::TITLE, &at.span);
+        let of = self.wired(at.module.as_ref(), at.reader.as_ref(), OfReader::Input, raw::InputTable::TITLE, &at.span);
         let (of, input) = (of?, self.number(at.input.as_ref(), "input")?);
         self.has(&of, Point::Input(input), at.input.as_ref().map_or(&at.span, |input| &input.span))?;
         Some(InputAt { of, input })
@@ -115,11 +115,12 @@ impl Looked<'_, '_> {
     fn passage(&mut self, at: &At<raw::Passage>) -> Option<PassageAt> {
         let contact = match &at.value {
             raw::Passage::Word(raw::PassageWord::Reader) => {
-                return self.own_reader(&at.span).map(|of| PassageAt { of, by: PassageBy::Message });
+                return self.own_reader(OfReader::Reports, &at.span).map(|of| PassageAt { of, by: PassageBy::Message });
             }
             raw::Passage::Full(contact) => contact,
         };
-        let of = self.wired(contact.module.as_ref(), contact.reader.as_ref(), raw::ContactTable::TITLE, &at.span);
+        let wanted = if contact.counter.is_some() { OfReader::Counter } else { OfReader::Input };
+        let of = self.wired(contact.module.as_ref(), contact.reader.as_ref(), wanted, raw::ContactTable::TITLE, &at.span);
         let by = match (&contact.input, &contact.counter) {
             (Some(input), None) => self.number(Some(input), "input").map(PassageBy::Input),
             (None, Some(counter)) => self.number(Some(counter), "counter").map(PassageBy::Counter),
@@ -154,10 +155,17 @@ impl Looked<'_, '_> {
     }
 
     /// `module` or `reader = true`, one of them.
-    fn wired(&mut self, module: Option<&At<String>>, reader: Option<&At<bool>>, title: &'static str, table: &Range<usize>) -> Option<WiredTo> {
+    fn wired(
+        &mut self,
+        module: Option<&At<String>>,
+        reader: Option<&At<bool>>,
+        wanted: OfReader,
+        title: &'static str,
+        table: &Range<usize>,
+    ) -> Option<WiredTo> {
         match (module, reader.filter(|reader| reader.value)) {
             (Some(module), None) => self.module(module),
-            (None, Some(reader)) => self.own_reader(&reader.span),
+            (None, Some(reader)) => self.own_reader(wanted, &reader.span),
             (Some(module), Some(reader)) => {
                 let message = text::EITHER_OR.with("first", "module").with("second", "reader");
                 self.checker.mistakes.error(Code::CONFLICT, message, &reader.span, text::ALSO_HERE).also(&module.span, text::ONE_HERE);
@@ -191,14 +199,20 @@ impl Looked<'_, '_> {
         None
     }
 
-    /// A reader that can only be listened to opens nothing.
-    fn own_reader(&mut self, span: &Range<usize>) -> Option<WiredTo> {
-        if self.reader.is_none_or(ReaderConfig::takes_orders) {
-            return Some(WiredTo::Reader);
-        }
+    /// The gate's own reader, where it has what the door wants of it.
+    fn own_reader(&mut self, wanted: OfReader, span: &Range<usize>) -> Option<WiredTo> {
+        let Some(reader) = self.reader.filter(|reader| !reader.has(wanted)) else { return Some(WiredTo::Reader) };
         let name = self.gate.reader.as_ref().map_or_else(String::new, |reader| unquoted(&reader.value));
-        let message = text::READER_TAKES_NO_ORDERS.with("reader", name);
-        self.checker.mistakes.error(Code::CONFLICT, message, span, text::SYNTAX_HERE).help(text::WIRE_A_MODULE);
+        let (message, help) = match wanted {
+            OfReader::Reports if reader.has(OfReader::Input) => (text::READER_SAYS_NO_PASSAGE, text::WIRE_ITS_INPUT),
+            OfReader::Reports => (text::READER_SAYS_NO_PASSAGE, text::WIRE_A_CONTACT),
+            OfReader::Counter if reader.has(OfReader::Input) => (text::READER_HAS_NO_COUNTER, text::WIRE_ITS_INPUT),
+            OfReader::Input | OfReader::Counter if reader.has(OfReader::Reports) => (text::READER_HAS_NO_INPUT, text::IT_SAYS_ITSELF),
+            OfReader::Input | OfReader::Counter => (text::READER_HAS_NO_INPUT, text::WIRE_A_CONTACT),
+            OfReader::Output if matches!(reader, ReaderConfig::MqttJson { .. }) => (text::READER_HAS_NO_OUTPUT, text::NAME_ITS_MODULE),
+            OfReader::Output => (text::READER_HAS_NO_OUTPUT, text::WIRE_A_MODULE),
+        };
+        self.checker.mistakes.error(Code::CONFLICT, message.with("reader", name), span, text::SYNTAX_HERE).help(help);
         None
     }
 

@@ -5,6 +5,7 @@
 
 mod client;
 mod server;
+mod sync;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use crate::journal::Destination;
 
 pub use client::{Client, ClientError};
 pub use server::{Control, serve};
+pub use sync::{FeedPlace, Ordered, SyncOrder, SyncState, by_kind, order, place, state};
 
 /// The socket's name in the state folder.
 pub const SOCKET: &str = "control.sock";

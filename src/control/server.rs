@@ -20,10 +20,13 @@ use crate::clock::SharedClock;
 use crate::delivery::{self as letters, LetterError, revive};
 use crate::domain::Seq;
 use crate::door::{ByHand, HandError, NoDoor};
-use crate::journal::Store;
-use crate::status::Report;
+use crate::feed::Hint;
+use crate::journal::{LedgerKey, Store};
+use crate::lime::feed::Kind;
+use crate::status::{Link, Report, Snapshot};
 use crate::tap::Event;
 
+use super::sync::{self, SyncOrder};
 use super::{Decided, Decision, OpenOrder, OpenedByHand};
 
 /// A new report comes within this time, else the last one is shown: it says when it was drawn up.
@@ -44,6 +47,10 @@ pub struct Control {
     pub clock: SharedClock,
     /// The doors, where there are any.
     pub doors: Option<ByHand>,
+    /// Lime's feeds that this gateway reads.
+    pub feeds: Vec<Kind>,
+    /// Wakes the feeds that rest.
+    pub hint: Hint,
     /// The gateway is stopping.
     pub stop: watch::Receiver<bool>,
 }
@@ -66,6 +73,8 @@ pub async fn serve(path: &Path, control: Control) -> std::io::Result<()> {
         .route("/v1/dead/retry", post(retry))
         .route("/v1/dead/drop", post(drop_dead))
         .route("/v1/door/open", post(open_door))
+        .route("/v1/ledger", post(ledger))
+        .route("/v1/sync", get(sync_state).post(sync_run))
         .with_state(control);
     let stopped = async move {
         let _ = stop.wait_for(|stop| *stop).await;
@@ -152,6 +161,61 @@ async fn open_door(State(control): State<Control>, Json(order): Json<OpenOrder>)
     match door.open_by_hand(who, reason).await {
         Ok(()) => Json(OpenedByHand { opened: true }).into_response(),
         Err(error @ (HandError::Busy | HandError::Free)) => (StatusCode::CONFLICT, error.to_string()).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct LedgerQuestion {
+    kind: String,
+    key: String,
+}
+
+async fn ledger(State(control): State<Control>, Json(asked): Json<LedgerQuestion>) -> Response {
+    let value = control.store.ledger(&LedgerKey { kind: asked.kind, key: asked.key });
+    Json(serde_json::json!({ "value": value })).into_response()
+}
+
+#[derive(Deserialize)]
+struct SyncQuery {
+    upto: Option<Seq>,
+    #[serde(default)]
+    kinds: bool,
+}
+
+async fn sync_state(State(control): State<Control>, Query(query): Query<SyncQuery>) -> Response {
+    let store = Arc::clone(&control.store);
+    // Counting reads the log.
+    let counted = tokio::task::spawn_blocking(move || {
+        let mut state = sync::state(store.as_ref(), &control.feeds, query.upto);
+        state.trouble = trouble(&control.report.borrow().snapshot);
+        if query.kinds {
+            state.by_kind = Some(sync::by_kind(store.as_ref())?);
+        }
+        Ok::<_, crate::journal::ReadError>(state)
+    });
+    match counted.await {
+        Ok(Ok(state)) => Json(state).into_response(),
+        Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn trouble(now: &Snapshot) -> Vec<String> {
+    let feeds = now.feeds.iter().filter_map(|(name, feed)| Some(format!("{name}: {}", feed.error_text.as_ref()?)));
+    let down = now.destinations.iter().filter(|(_, state)| state.link == Link::Down);
+    feeds.chain(down.filter_map(|(name, state)| Some(format!("{name}: {}", state.error_text.as_ref()?)))).collect()
+}
+
+async fn sync_run(State(control): State<Control>, Json(order): Json<SyncOrder>) -> Response {
+    if let Some(other) = order.kinds.iter().find(|kind| !control.feeds.contains(kind)) {
+        return (StatusCode::BAD_REQUEST, format!("[hub] does not ask for {}", other.word())).into_response();
+    }
+    match sync::order(control.store.as_ref(), &order, control.clock.stamp()).await {
+        Ok(ordered) => {
+            control.hint.notify_waiters();
+            Json(ordered).into_response()
+        }
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
     }
 }

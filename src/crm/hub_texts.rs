@@ -61,4 +61,39 @@ impl Texts {
             self.money(total)
         )
     }
+
+    /// `Итого: 1 000,00 ₽`.
+    #[must_use]
+    pub fn receipt_total(&self, total: &Money) -> String {
+        format!("{}: {}", self.pick("Итого", "Total"), self.money(total))
+    }
+
+    /// The tag of what is entered as history, so that robots can leave it alone.
+    #[must_use]
+    pub fn history_tag(&self) -> &'static str {
+        self.pick("лайм: история", "lime: history")
+    }
+
+    /// The tag of a deal of which something was given back.
+    #[must_use]
+    pub fn refund_tag(&self) -> &'static str {
+        self.pick("лайм: возврат", "lime: refund")
+    }
+
+    /// What staff read of a preorder that Lime has taken. `revision` tells one note from the next.
+    #[must_use]
+    pub fn preorder_placed(&self, id: &str, total: i64, currency: &str, revision: u64, cancelled: bool) -> String {
+        let number = format!("{} {revision}", self.pick("изменение", "revision"));
+        if cancelled {
+            return format!("{} {id} ({number}).", self.pick("В Лайме отменён предзаказ", "Cancelled in Lime: preorder"));
+        }
+        let total = self.money(&Money { minor: total, currency: currency.to_owned() });
+        format!("{} {id}, {} {total} ({number}).", self.pick("Предзаказ в Лайме", "Preorder in Lime"), self.pick("сумма", "total"))
+    }
+
+    /// That Lime does not take a preorder, and what it said, as a code.
+    #[must_use]
+    pub fn preorder_refused(&self, code: &str) -> String {
+        format!("{} ({code}).", self.pick("Лайм не принял предзаказ этой сделки", "Lime has refused the preorder of this deal"))
+    }
 }

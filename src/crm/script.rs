@@ -74,7 +74,7 @@ impl<Q, A, O> Script<Q, A, O> {
 
     /// Goes on with an answer to the next question, or to the end. `Err(None)`: there is no next question, for the dialogue has ended before or was not
     /// answered.
-    fn step(&mut self, reply: Option<A>) -> Result<O, Option<Q>> {
+    pub(super) fn step(&mut self, reply: Option<A>) -> Result<O, Option<Q>> {
         if let Some(reply) = reply {
             *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Slot::Reply(reply);
         }

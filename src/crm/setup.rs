@@ -50,6 +50,8 @@ pub enum Owner {
     Deal,
     /// The account or portal.
     Account,
+    /// An element of the list of products.
+    Product,
 }
 
 /// How it stands.
@@ -142,6 +144,7 @@ impl Plan {
                 Owner::Contact => word("контакт", "contact"),
                 Owner::Deal => word("сделка", "deal"),
                 Owner::Account => word("аккаунт", "account"),
+                Owner::Product => word("товар", "product"),
             };
             let subject = match item.subject {
                 Subject::Group => word("группа полей", "field group"),

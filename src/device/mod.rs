@@ -9,10 +9,12 @@
 mod bus;
 mod count;
 pub mod gate_board;
+pub mod gpio;
 pub mod modbus;
 pub mod mqtt;
 pub mod osdp;
 mod outbox;
+mod waiting;
 pub mod web_json;
 
 use std::pin::Pin;
@@ -22,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::clock::SharedClock;
-use crate::domain::{Direction, GateId};
+use crate::domain::{DeviceRecord, Direction, GateId};
 use crate::source::Intake;
 use crate::status::Hub;
 
@@ -60,6 +62,8 @@ pub struct Signalled {
     pub signal: Signal,
     /// Boot time at which it was seen, milliseconds.
     pub at_boot_ms: u64,
+    /// The device's own name for its report, where it may make the same report again.
+    pub record: Option<DeviceRecord>,
 }
 
 /// The order to let one guest through.

@@ -25,7 +25,7 @@ impl Outbox {
 
     /// Hands a signal over, now or as soon as there is room.
     pub(super) fn tell(&mut self, gate: &GateId, signal: Signal, at_boot_ms: u64) {
-        self.put(Signalled { gate: gate.clone(), signal, at_boot_ms });
+        self.put(Signalled { gate: gate.clone(), signal, at_boot_ms, record: None });
         self.flush();
     }
 
@@ -34,6 +34,11 @@ impl Outbox {
         for gate in gates {
             self.tell(gate, signal.clone(), at_boot_ms);
         }
+    }
+
+    /// Nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Hands over what waits, as far as there is room.

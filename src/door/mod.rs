@@ -20,7 +20,7 @@ pub mod snapshot;
 pub use authority::{Answer, Authority, Commit};
 pub use online::Online;
 pub use recent::{Bars, Recent};
-pub use recover::{RecoverError, close_left};
+pub use recover::{LetIn, RecoverError, close_left, let_in_lately};
 pub use restore::used_before;
 pub use router::{ByHand, NoDoor, Router, doors_of};
 pub use run::{Door, HandError, Parts, Seat, Shared};

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::clock::SharedClock;
 use crate::delivery::{Backoff, Courier, Lane, Ledger, Remote, too_many_requests};
 use crate::domain::Change;
-use crate::http::Answer;
+use crate::http::{Answer, DEFAULT_TIMEOUT};
 use crate::journal::{AppendError, Destination, LedgerKey, Record, Settled, Store};
 use crate::status::{Hub, Link};
 
@@ -81,8 +81,14 @@ pub async fn run(mut feed: Box<dyn Feed>, mut parts: Parts, mut stop: watch::Rec
         report_odd(feed.as_mut(), &parts.hub);
         let pause = match turn {
             Turn::Ask(request) => {
+                // A question that is kept waiting may be broken off: it only asks.
+                let waits = request.timeout > DEFAULT_TIMEOUT;
                 let answer = tokio::select! {
                     answer = parts.remote.ask_in(Lane::Backlog, request, &limited) => answer,
+                    () = parts.hint.notified(), if waits => {
+                        told = Told::Begin;
+                        continue;
+                    }
                     _ = stop.wait_for(|stop| *stop) => return,
                 };
                 match answer {

@@ -32,7 +32,13 @@ impl HubPolicy {
     /// Whether a change makes a job.
     #[must_use]
     pub fn wants(self, change: &Change) -> bool {
-        match &change.told {
+        self.wants_told(&change.told)
+    }
+
+    /// The same, of what is told.
+    #[must_use]
+    pub fn wants_told(self, told: &Told) -> bool {
+        match told {
             Told::Client { .. } => self.clients,
             Told::Receipt(_) => self.receipts,
             Told::Product(_) | Told::ProductGone(_) => self.products,

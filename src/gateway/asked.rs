@@ -5,11 +5,12 @@
 use crate::config::Config;
 use crate::device::{Parts, Started, osdp, web_json};
 use crate::domain::Secret;
+use crate::door::LetIn;
 
 use super::controllers;
 use super::remotes::SetupError;
 
-/// Starts all of them: those at whose gates nobody decides here, and those that doors are served by. `observing` ends with the readers, `deciding` after
+/// Starts all of them: those at whose gates nobody decides here, and those that doors are served by. `let_in`: whom the doors let in shortly before this start. `observing` ends with the readers, `deciding` after
 /// the doors.
 ///
 /// # Errors
@@ -17,6 +18,7 @@ use super::remotes::SetupError;
 pub(super) fn start(
     config: &Config,
     web_json_password: Option<Secret>,
+    let_in: &[LetIn],
     observing: impl Fn() -> Parts,
     deciding: impl Fn() -> Parts,
 ) -> Result<(Vec<Started>, Vec<Started>), SetupError> {
@@ -29,7 +31,7 @@ pub(super) fn start(
             decided.push(osdp::start(line, deciding()));
         }
     }
-    if let Some(controllers) = controllers::of(config, web_json_password) {
+    if let Some(controllers) = controllers::of(config, web_json_password, let_in) {
         if controllers.controllers.iter().any(|controller| controller.online) {
             decided.push(web_json::start(controllers, None, deciding(), None));
         } else {

@@ -4,9 +4,10 @@ use crate::config::{Config, PassageBy, ReaderConfig, WiredTo};
 use crate::device::web_json::{Controller, Evidence, WebJson};
 use crate::device::{Contact, Wiring};
 use crate::domain::Secret;
+use crate::door::LetIn;
 
-/// What the driver of [`crate::device::web_json`] needs; nothing when there is no such controller.
-pub(super) fn of(config: &Config, password: Option<Secret>) -> Option<WebJson> {
+/// What the driver of [`crate::device::web_json`] needs; nothing when there is no such controller. `let_in`: whom the doors let in shortly before this start.
+pub(super) fn of(config: &Config, password: Option<Secret>, let_in: &[LetIn]) -> Option<WebJson> {
     let listener = config.web_json.as_ref()?;
     let mut controllers: Vec<Controller> = Vec::new();
     for gate in &config.gates {
@@ -25,10 +26,13 @@ pub(super) fn of(config: &Config, password: Option<Secret>) -> Option<WebJson> {
             }),
             free: door.and_then(|door| door.free.as_ref()).filter(|free| own(&free.of)).map(|free| free.input),
         };
+        let let_in = let_in.iter().filter(|one| one.gate == gate.id && door.is_some_and(|door| own(&door.open.of)));
+        let opened_before = let_in.map(|one| (one.direction, one.medium.value.clone()));
         match controllers.iter_mut().find(|controller| controller.serial == reader.serial_number) {
             Some(controller) => {
                 controller.online |= door.is_some();
                 controller.wirings.push(wiring);
+                controller.opened_before.extend(opened_before);
             }
             None => controllers.push(Controller {
                 id: format!("web-json-{}", reader.serial_number),
@@ -37,6 +41,7 @@ pub(super) fn of(config: &Config, password: Option<Secret>) -> Option<WebJson> {
                 uid_bytes: reader.uid_bytes,
                 online: door.is_some(),
                 wirings: vec![wiring],
+                opened_before: opened_before.collect(),
             }),
         }
     }

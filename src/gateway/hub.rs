@@ -7,11 +7,13 @@ use tokio::task::JoinSet;
 
 use crate::clock::SharedClock;
 use crate::config::{self, Config, CrmKind};
-use crate::crm::bitrix24;
+use crate::crm::texts::Texts;
+use crate::crm::{amocrm, bitrix24};
 use crate::delivery::{Courier, Host, Remotes};
 use crate::feed::{self, Feed, Hint};
+use crate::flow::contacts::Keyer;
 use crate::journal::Store;
-use crate::lime::feed::{Kind, LimeFeed};
+use crate::lime::feed::{Kind, LimeFeed, Points};
 use crate::status::Hub;
 
 /// What the feeds are run with.
@@ -22,6 +24,8 @@ pub(super) struct Around<'a> {
     /// Where the feeds' state is reported.
     pub state: &'a Arc<Hub>,
     pub remotes: &'a Remotes,
+    /// For marks of people's data.
+    pub keyer: Option<&'a Keyer>,
     /// The CRM's.
     pub courier: &'a Arc<dyn Courier>,
     pub hint: &'a Hint,
@@ -30,7 +34,7 @@ pub(super) struct Around<'a> {
 
 /// Starts the feeds; none where this box is not the venue's hub.
 pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
-    for feed in feeds(around.config) {
+    for feed in feeds(around.config, around.keyer) {
         let Some(remote) = (match feed.host() {
             Host::Lime => Some(&around.remotes.lime),
             Host::Crm => around.remotes.crm.as_ref(),
@@ -51,15 +55,18 @@ pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
 }
 
 /// The feeds that the config asks for.
-fn feeds(config: &Config) -> Vec<Box<dyn Feed>> {
+pub(super) fn feeds(config: &Config, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
     let Some(hub) = &config.hub else { return Vec::new() };
     let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
     for kind in lime_feeds(hub) {
         feeds.push(Box::new(LimeFeed::new(kind)));
     }
+    if !hub.deals.is_empty() {
+        feeds.push(Box::new(Points));
+    }
     feeds.extend(match &config.crm.kind {
-        CrmKind::AmoCrm(_) => Vec::new(),
-        CrmKind::Bitrix24(portal) => bitrix24::feeds(portal, hub),
+        CrmKind::AmoCrm(_) => amocrm::feeds(hub, keyer, &Texts::new(config.crm.language, config.site.timezone.clone())),
+        CrmKind::Bitrix24(portal) => bitrix24::feeds(portal, hub, keyer),
     });
     feeds
 }

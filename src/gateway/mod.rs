@@ -6,12 +6,14 @@
 mod asked;
 pub mod audit;
 mod controllers;
+pub mod diff;
 mod doors;
 mod follow;
 mod hub;
 mod keep;
 mod notify;
 mod remotes;
+pub mod sync;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,10 +25,11 @@ use tokio::task::JoinSet;
 use crate::clock::{SharedClock, SystemClock, tls_floor};
 use crate::config::{Config, ReaderConfig};
 use crate::control::{self, Control};
-use crate::delivery::{Parts, Runner};
+use crate::delivery::{Courier, Parts, Runner};
 use crate::device::{self, Started};
 use crate::door::ByHand;
-use crate::feed;
+use crate::feed::{self, Feed};
+use crate::flow::contacts::Keyer;
 use crate::flow::{CrmPolicy, HubPolicy};
 use crate::journal::{Destination, Disk, HostDisk, Journal, OpenError, Options, Store};
 use crate::mqtt;
@@ -91,6 +94,20 @@ pub fn crm_policy(config: &Config) -> CrmPolicy {
         deals: hub.preorders.to_lime,
     });
     CrmPolicy { enabled: true, refusals: config.crm.refusals, hub }
+}
+
+/// What runs the two-way integration, apart from the lines to Lime and the CRM.
+pub struct Integration {
+    /// The CRM's courier.
+    pub courier: Arc<dyn Courier>,
+    /// What Lime and the CRM are asked for; none where this box is not the venue's hub.
+    pub feeds: Vec<Box<dyn Feed>>,
+}
+
+/// The integration as the config asks for it. `keyer`: the box's key for marks.
+#[must_use]
+pub fn integration(config: &Config, keyer: Option<&Keyer>) -> Integration {
+    Integration { courier: remotes::crm_courier(config, keyer.cloned()), feeds: hub::feeds(config, keyer) }
 }
 
 /// What the gateway and whoever runs it say to each other.
@@ -196,7 +213,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         clock: Arc::clone(clock),
         stop: stop.clone(),
     };
-    let (observing, deciding) = asked::start(config, remotes.web_json_password.clone(), || devices_parts(&stop), || devices_parts(&rest_stop))?;
+    let (observing, deciding) =
+        asked::start(config, remotes.web_json_password.clone(), &doors.let_in, || devices_parts(&stop), || devices_parts(&rest_stop))?;
     for one in observing {
         readers.spawn(one.task);
     }
@@ -205,7 +223,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
 
     let hint = feed::Hint::default();
     if let Some(courier) = remotes.couriers.iter().find(|courier| courier.destination() == Destination::Crm) {
-        let around = hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, courier, hint: &hint, stop: &stop };
+        let keyer = remotes.keyer.as_ref();
+        let around = hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, keyer, courier, hint: &hint, stop: &stop };
         hub::start(&around, &mut readers);
     }
 
@@ -251,6 +270,8 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         tap: tap.clone(),
         clock: Arc::clone(clock),
         doors: Some(ByHand::new(&config.gates, router)),
+        feeds: config.hub.as_ref().map(lime_feeds).unwrap_or_default(),
+        hint: hint.clone(),
         stop: rest_stop.clone(),
     };
     rest.spawn(async move {

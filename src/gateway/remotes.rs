@@ -15,6 +15,7 @@ use crate::crm::texts::Texts;
 use crate::crm::tokens::{Pair, TokenError, TokenStore};
 use crate::delivery::{Courier, Limit, Remote, Remotes};
 use crate::domain::Secret;
+use crate::flow::contacts::{KEY_FILE, Keyer};
 use crate::http::tls::{self, TlsError};
 use crate::http::{Authorizer, Bearer, Client, Endpoint, SetupError as AddressError, Transport};
 use crate::lime::{self, LimeCourier};
@@ -38,12 +39,17 @@ pub enum SetupError {
     /// The OAuth pair.
     #[error(transparent)]
     Tokens(#[from] TokenError),
+    /// The key for marks of people's data.
+    #[error("{0}: {1}")]
+    Marks(PathBuf, std::io::Error),
 }
 
 /// All that the config connects to.
 pub(super) struct Connected {
     pub remotes: Remotes,
     pub couriers: Vec<Arc<dyn Courier>>,
+    /// The key for marks of people's data, where this box runs the integration.
+    pub keyer: Option<Keyer>,
     pub mqtt_password: Option<Secret>,
     pub web_json_password: Option<Secret>,
 }
@@ -58,9 +64,10 @@ pub(super) fn connect(config: &Config, clock: &SharedClock) -> Result<Connected,
     let web_json = config.web_json.as_ref().and_then(|web_json| web_json.password.as_ref());
     let web_json_password = web_json.map(|secret| secret.load(&config.file)).transpose()?;
     let zone = config.site.timezone.clone();
+    let keyer = keyer(config)?;
     let lime_courier = LimeCourier::new(config.site.id.clone(), clock.stamp().boot, zone);
-    let couriers: Vec<Arc<dyn Courier>> = vec![Arc::new(lime_courier), crm_courier(config)];
-    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, mqtt_password, web_json_password })
+    let couriers: Vec<Arc<dyn Courier>> = vec![Arc::new(lime_courier), crm_courier(config, keyer.clone())];
+    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, keyer, mqtt_password, web_json_password })
 }
 
 fn remote(endpoint: Endpoint, (rate, burst): (f64, u32), backoff: (Duration, Duration), clock: &SharedClock) -> Arc<Remote> {
@@ -135,11 +142,24 @@ fn portal(key: &'static str, address: Secret, ca: Option<&PathBuf>, clock: &Shar
     Ok(Arc::new(Renamed::new(first, address, connect)))
 }
 
+/// The box's own key for marks of people's data: made at the first start, and only where this box runs the integration.
+///
+/// # Errors
+/// When the disk does not give it or take it.
+pub fn keyer(config: &Config) -> Result<Option<Keyer>, SetupError> {
+    if config.hub.is_none() {
+        return Ok(None);
+    }
+    let path = config.state_dir.join(KEY_FILE);
+    let key = crate::files::own_key(&path).map_err(|error| SetupError::Marks(path, error))?;
+    Ok(Some(Keyer::new(&key)))
+}
+
 /// The CRM's courier.
-pub(super) fn crm_courier(config: &Config) -> Arc<dyn Courier> {
+pub(super) fn crm_courier(config: &Config, keyer: Option<Keyer>) -> Arc<dyn Courier> {
     let zone = config.site.timezone.clone();
     match &config.crm.kind {
-        CrmKind::AmoCrm(amo) => Arc::new(AmoCourier::new(amo.clone(), config.hub.clone(), Texts::new(config.crm.language, zone))),
-        CrmKind::Bitrix24(bitrix) => Arc::new(Bitrix24Courier::new(bitrix, config.crm.language, zone).with_hub(config.hub.clone())),
+        CrmKind::AmoCrm(amo) => Arc::new(AmoCourier::new(amo.clone(), config.hub.clone(), Texts::new(config.crm.language, zone)).with_marks(keyer)),
+        CrmKind::Bitrix24(bitrix) => Arc::new(Bitrix24Courier::new(bitrix, config.crm.language, zone).with_hub(config.hub.clone()).with_marks(keyer)),
     }
 }

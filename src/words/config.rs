@@ -173,11 +173,21 @@ super::words! {
     UNKNOWN_MODULE: "неизвестный модуль `{module}`", "unknown module `{module}`";
     KNOWN_MODULES: "есть такие: {modules}", "there are: {modules}";
     NO_MODULES: "таблиц [[module]] в файле нет", "the file has no [[module]] tables";
-    READER_TAKES_NO_ORDERS: "считыватель {reader} только читает: выходов и входов у него нет", "the reader {reader} only reads: it has no outputs and no inputs";
+    READER_HAS_NO_OUTPUT: "у считывателя {reader} нет выхода, которым можно открыть", "the reader {reader} has no output that could open";
+    READER_HAS_NO_INPUT: "у считывателя {reader} нет входов", "the reader {reader} has no inputs";
+    READER_HAS_NO_COUNTER: "у считывателя {reader} есть входы, но нет счётчиков", "the reader {reader} has inputs, but no counters";
+    READER_SAYS_NO_PASSAGE: "считыватель {reader} сам о проходах не сообщает", "the reader {reader} does not report passages itself";
+    WIRE_ITS_INPUT: "подключите контакт прохода к его входу: passage = { reader = true, input = 0 }", "wire the passage contact to its input: passage = { reader = true, input = 0 }";
+    WIRE_A_CONTACT: "подключите контакт к модулю: { module = \"io1\", input = 0 }", "wire the contact to a module: { module = \"io1\", input = 0 }";
+    IT_SAYS_ITSELF: "о проходах он сообщает сам: passage = \"reader\"", "it reports passages itself: passage = \"reader\"";
+    NAME_ITS_MODULE: "опишите устройство и как модуль: [[module]] kind = \"mqtt-json\" с началом его тем, и open = { module = \"...\" }",
+        "describe the device as a module, too: [[module]] kind = \"mqtt-json\" with what its topics begin with, and open = { module = \"...\" }";
     WIRE_A_MODULE: "подключите турникет к модулю: { module = \"io1\", output = 0 }", "wire the turnstile to a module: { module = \"io1\", output = 0 }";
     NO_EVIDENCE: "списание по проходу, а где виден проход, не сказано", "charged on the passage, but nothing says where the passage is seen";
     NO_EVIDENCE_HELP: "добавьте passage = { module = \"io1\", counter = 0 } или напишите write_off = \"open\"",
         "add passage = { module = \"io1\", counter = 0 }, or write write_off = \"open\"";
+    NO_PINS: "у платы нет выводов, которые знает limegate", "the board has no pins that limegate knows";
+    NO_PINS_HELP: "назовите плату в [site] board; выводы известны у {boards}", "name the board in [site] board; pins are known of {boards}";
     SAME_MODULE: "два модуля называются `{id}`", "two modules are called `{id}`";
     SAME_OUTPUT: "входы `{first}` и `{second}` открывают один выход, а настройки дверей разные", "gates `{first}` and `{second}` open one output with different doors";
     SAME_OUTPUT_HELP: "у считывателей одной двери таблица door должна быть одинаковой", "readers of one door need the same door table";

@@ -7,6 +7,18 @@ super::words! {
     NEEDS_A_PERSON: "Нужен человек: {n} (см. выше).", "Needs a person: {n} (see above).";
     RUN_AGAIN: "Что успело создаться, осталось; повторный запуск продолжит.", "What was created until then stays; another run goes on from there.";
 
+    PRODUCTS: "список товаров", "list of products";
+    NO_PRODUCTS: "amoCRM: список товаров недоступен ({said})", "amoCRM: the list of products is not available ({said})";
+    SWITCH_PRODUCTS_ON: "включите список «Товары» в настройках amoCRM под администратором (нужен тариф «Расширенный» или выше) или отключите его в конфигурации: [hub] products = false", "switch the list of products on in amoCRM's settings, as an administrator (it takes the tariff \"Расширенный\" or higher), or switch it off in the config: [hub] products = false";
+    NO_PIPELINE: "{place}: воронка {wanted} не найдена. Есть: {existing}.", "{place}: pipeline {wanted} not found. Existing: {existing}.";
+    NO_STAGE: "{place}: этап {wanted} не найден. Есть: {existing}.", "{place}: stage {wanted} not found. Existing: {existing}.";
+    NO_PERSON: "{place}: сотрудник {wanted} не найден. Есть: {existing}.", "{place}: user {wanted} not found. Existing: {existing}.";
+    SEVERAL: "{place}: имя «{wanted}» встречается не один раз: id {existing}.", "{place}: the name \"{wanted}\" is there more than once: ids {existing}.";
+    GIVE_ID: "укажите в конфигурации id: { id = 123 }", "give the id in the config: { id = 123 }";
+    GIVE_NAME: "укажите имя или id из этого списка", "give a name or an id from this list";
+    CREATE_OR_NAME: "если воронку или этап переименовали, укажите в конфигурации новое имя или { id = 123 }; создать: limegate crm setup --pipelines", "where a pipeline or stage was renamed, put its new name or { id = 123 } into the config; to create it: limegate crm setup --pipelines";
+    FIRST_STAGE: "Новая заявка", "New request";
+
     NO_LOGIN: "Входить не нужно: в конфигурации указан токен или вебхук, а не OAuth.", "There is nothing to log in to: the config names a token or webhook, not OAuth.";
     OPEN: "1. Откройте в браузере под администратором CRM:", "1. Open this in a browser, as an administrator of the CRM:";
     PASTE: "2. Разрешите доступ. Вставьте сюда адрес, на который перешёл браузер, и нажмите Enter:", "2. Allow the access. Paste the address to which the browser was sent, and press Enter:";

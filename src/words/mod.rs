@@ -14,6 +14,7 @@ pub mod door;
 pub mod journal;
 mod number;
 pub mod problems;
+pub mod sync;
 mod template;
 mod time;
 pub mod tools;
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     fn all() -> impl Iterator<Item = Word> {
-        [cli::ALL, config::ALL, crm::ALL, door::ALL, journal::ALL, problems::ALL, tools::ALL].into_iter().flatten().copied()
+        [cli::ALL, config::ALL, crm::ALL, door::ALL, journal::ALL, problems::ALL, sync::ALL, tools::ALL].into_iter().flatten().copied()
     }
 
     #[test]
@@ -60,7 +61,7 @@ mod tests {
 
     #[test]
     fn no_two_words_of_a_module_have_one_name() {
-        for module in [cli::ALL, config::ALL, crm::ALL, door::ALL, journal::ALL, problems::ALL, tools::ALL] {
+        for module in [cli::ALL, config::ALL, crm::ALL, door::ALL, journal::ALL, problems::ALL, sync::ALL, tools::ALL] {
             let names: BTreeSet<_> = module.iter().map(|word| word.name()).collect();
             assert_eq!(names.len(), module.len());
         }

@@ -3,8 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
+mod bookings;
 #[path = "../delivery/clock.rs"]
 mod clock;
+mod goods;
+mod people;
+mod sales;
+mod shop;
 #[path = "../delivery/store.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery")]
 mod store;

@@ -12,7 +12,7 @@ use limegate::journal::{
 };
 use tokio::sync::watch;
 
-pub const POLICY: CrmPolicy = CrmPolicy { enabled: true, refusals: true, hub: HubPolicy::NOTHING };
+pub const POLICY: CrmPolicy = CrmPolicy { enabled: true, refusals: true, hub: HubPolicy::EVERYTHING };
 
 #[derive(Default)]
 struct Side {

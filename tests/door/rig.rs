@@ -265,7 +265,7 @@ impl Rig {
     }
 
     pub async fn signal(&self, signal: Signal) {
-        self.door.signal(Signalled { gate: GateId::from(GATE), signal, at_boot_ms: 0 }).await;
+        self.door.signal(Signalled { gate: GateId::from(GATE), signal, at_boot_ms: 0, record: None }).await;
     }
 
     pub async fn passed(&self) {

@@ -11,10 +11,14 @@ mod hub;
 mod installer;
 mod journey;
 mod kills;
+#[path = "../mqtt/device.rs"]
+#[allow(dead_code, reason = "shared with the tests of the drivers")]
+mod mqtt_device;
 mod osdp;
 #[path = "../osdp_peer/peer.rs"]
 #[allow(dead_code, reason = "shared with the tests of the driver")]
 mod osdp_peer;
 mod park;
 mod privacy;
+mod sync;
 mod trouble;

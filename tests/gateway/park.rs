@@ -16,6 +16,7 @@ use serialport::{SerialPort, TTYPort};
 use tokio::runtime::Runtime;
 
 use crate::common::{Mosquitto, Venue, wait_for};
+use crate::mqtt_device::{Device, Message};
 
 /// A pty: the device's end, where the gateway finds the other, and that one held open so that nothing vanishes while the gateway is away.
 pub struct Line {
@@ -158,6 +159,16 @@ impl Park {
     pub fn barrier(&self, topic: &str) -> sandbox::turnstile::Barrier {
         let _entered = self.runtime.enter();
         sandbox::turnstile::Barrier::start("127.0.0.1", self.broker.port, "barrier", topic, 1.0, 7)
+    }
+
+    /// A script at the broker that hears these topics and answers each message with others.
+    pub fn plays_device(&self, filter: &str, react: impl FnMut(&str, &str) -> Vec<Message> + Send + 'static) -> Device {
+        self.runtime.block_on(Device::playing(self.broker.port, filter, react))
+    }
+
+    /// A device says something.
+    pub fn says(&self, device: &Device, topic: &str, payload: &str, retain: bool) {
+        self.runtime.block_on(device.says(topic, payload, retain));
     }
 
     /// Presents a four-byte Mifare card at the reader, and takes it away.

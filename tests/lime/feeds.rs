@@ -9,7 +9,7 @@ use limegate::feed::{Feed, Heard, News, Page, Turn};
 use limegate::http::{Answer, Request};
 use limegate::journal::LedgerKey;
 use limegate::lime::clients::{self, ClientFields};
-use limegate::lime::feed::{Kind, LimeFeed, Place, Wish};
+use limegate::lime::feed::{Kind, LimeFeed, Place, Points, Wish};
 use limegate::lime::products::{self, Leaf};
 use limegate::lime::{By, Written};
 use sandbox::Site;
@@ -243,6 +243,23 @@ fn the_products_tree_is_in_the_ledger_and_nothing_is_told_twice() {
     assert_eq!(leaf(&world, "p-3").parent.as_deref(), Some("g-3"));
     assert!(world.site.lime.switch("expire_cursors", &json!(true)));
     assert_eq!(world.read(), []);
+}
+
+#[test]
+fn the_names_of_places_are_in_the_ledger_and_are_written_when_they_change() {
+    let (mut points, mut lines, mut site) = (Points, Lines::default(), Site::new(3));
+    let token = site.lime.token().to_owned();
+    let key = LedgerKey { kind: "lime.point".into(), key: "sp-1".into() };
+    for first in [true, false] {
+        let Turn::Ask(request) = points.next(Heard::Begin, &lines, WALL_MS) else { panic!() };
+        let found = send(&mut site, &request, Some(&token));
+        match points.next(Heard::Answer(&found), &lines, WALL_MS) {
+            Turn::Keep(page) if first => lines.keep(&page),
+            Turn::Rest(_) if !first => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(lines.get(&key).is_some_and(|name| !name.is_empty()));
+    }
 }
 
 #[test]

@@ -63,7 +63,9 @@ impl Lime {
         json!({"items": ids.iter().map(item).collect::<Vec<_>>()})
     }
 
-    pub(super) fn client(&self, id: &str) -> Option<Value> {
+    /// A client as `GET /clients/{id}` shows them.
+    #[must_use]
+    pub fn client(&self, id: &str) -> Option<Value> {
         let client = self.clients.get(id)?;
         let (category, name, kind) = category(client.child);
         let deposit = client.deposit.as_ref().and_then(|right| self.rights.get(right)).map(|right| right.balance);

@@ -1,11 +1,11 @@
-//! A device behind a broker that is told to open: it takes orders on `<topic>/open`, answers on `<topic>/open/ack`, and reports on `<topic>/pass` who went
-//! through. Orders that have expired, are retained, or were carried out before are not carried out.
+//! A device behind a broker that is told to open: it takes orders on `<topic>/open` and their ends on `<topic>/close`, answers both on `<topic>/open/ack`, and
+//! reports on `<topic>/pass` who went through. Orders that have expired, are retained, or were carried out before are not carried out.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event, MqttOptions, Packet, Publish, QoS};
+use rumqttc::{AsyncClient, Event, MqttOptions, Packet, Publish, QoS, SubscribeFilter};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -91,7 +91,12 @@ async fn serve(options: MqttOptions, topic: String, state: Arc<Mutex<State>>) {
         let (client, mut events) = AsyncClient::new(options.clone(), 64);
         while let Ok(event) = events.poll().await {
             match event {
-                Event::Incoming(Packet::ConnAck(_)) if client.try_subscribe(format!("{topic}/open"), QoS::AtLeastOnce).is_err() => break,
+                Event::Incoming(Packet::ConnAck(_)) => {
+                    let orders = ["open", "close"].map(|end| SubscribeFilter::new(format!("{topic}/{end}"), QoS::AtLeastOnce));
+                    if client.try_subscribe_many(orders).is_err() {
+                        break;
+                    }
+                }
                 Event::Incoming(Packet::SubAck(_)) => lock(&state).ready = true,
                 Event::Incoming(Packet::Publish(publish)) => answer(&client, &topic, &publish, &state),
                 _ => {}
@@ -103,6 +108,13 @@ async fn serve(options: MqttOptions, topic: String, state: Arc<Mutex<State>>) {
 }
 
 fn answer(client: &AsyncClient, topic: &str, publish: &Publish, state: &Mutex<State>) {
+    if publish.topic.ends_with("/close") {
+        // It is shut but for the moment in which a guest goes.
+        let order: Value = serde_json::from_slice(&publish.payload).unwrap_or_default();
+        let ack = json!({ "v": 1, "id": order.get("id"), "ok": true });
+        let _ = client.try_publish(format!("{topic}/open/ack"), QoS::AtLeastOnce, false, ack.to_string());
+        return;
+    }
     let now_ms = jiff::Timestamp::now().as_millisecond();
     let carried = lock(state).carry_out(&publish.payload, publish.retain, now_ms);
     // The client's queue holds far more than one order's answers.

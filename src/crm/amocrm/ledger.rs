@@ -50,6 +50,18 @@ pub fn group(id: &str) -> LedgerKey {
     key("amocrm.group", id)
 }
 
+/// `amocrm.booking`, by the id of a lead: it was seen in the pipeline of bookings.
+#[must_use]
+pub fn booking(lead: u64) -> LedgerKey {
+    key("amocrm.booking", &lead.to_string())
+}
+
+/// A mark of one conversation, kept nowhere: the lead of this preorder may be under way, and whoever comes after has to wait.
+#[must_use]
+pub fn in_doubt(preorder: &str) -> LedgerKey {
+    key("amocrm.in_doubt", preorder)
+}
+
 /// `amocrm.receipt`, by Lime's id of the transaction: the id of its lead.
 #[must_use]
 pub fn receipt(transaction: &str) -> LedgerKey {

@@ -93,6 +93,9 @@ pub struct Places {
     /// Fields of its elements, by code.
     pub product: BTreeMap<String, Field>,
     complete: bool,
+    /// The account's currency: `RUB`.
+    #[serde(default)]
+    pub currency: String,
     /// When it was read, milliseconds since 1970 UTC.
     pub read_ms: i64,
 }
@@ -186,7 +189,8 @@ pub fn resolve(raw: &Raw, hub: &Hub, before: Option<&Places>, now_ms: i64) -> (P
     };
     let products = !hub.products || PRODUCT_FIELDS.iter().all(|(code, ..)| product.contains_key(*code));
     let complete = problems.is_empty() && products && lead_needed.iter().all(|(code, ..)| lead.contains_key(*code));
-    (Places { mark: mark(hub), rules, bookings, lead, catalog, product, complete, read_ms: now_ms }, problems)
+    let currency = wire::text(raw.account.get("currency")).unwrap_or_else(|| "RUB".to_owned());
+    (Places { mark: mark(hub), rules, bookings, lead, catalog, product, complete, currency, read_ms: now_ms }, problems)
 }
 
 /// The account's list of products.
@@ -225,7 +229,11 @@ fn deal_place(raw: &Raw, rule: &DealRule, before: Option<&DealPlace>, problems: 
     Some(DealPlace { mark: rule_mark(rule), pipeline: wire::id(pipeline.get("id"))?, stage: stage?, refunded, responsible })
 }
 
-fn user(raw: &Raw, wanted: &StageRef, before: Option<u64>) -> Result<u64, Problem> {
+/// An active user.
+///
+/// # Errors
+/// When there is none, or more than one of the name.
+pub fn user(raw: &Raw, wanted: &StageRef, before: Option<u64>) -> Result<u64, Problem> {
     // Whoever has left may still be listed.
     let active = |user: &&Value| user.pointer("/rights/is_active").and_then(Value::as_bool) != Some(false);
     let users: Vec<&Value> = raw.users.iter().filter(active).collect();

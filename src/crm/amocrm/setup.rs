@@ -199,7 +199,7 @@ fn needed(side: Side, texts: &Texts, hub: Option<&Hub>) -> Vec<Needed> {
     match side.owner {
         // A birthday may be put right by people; the rest is Lime's.
         Owner::Contact => CardField::ALL.into_iter().map(|card| field(card.code(), texts.card_field(card), card != CardField::Birthday)).collect(),
-        Owner::Deal | Owner::Account => {
+        Owner::Deal | Owner::Account | Owner::Product => {
             let passes = PassField::ALL.into_iter().map(|pass| field(pass.code(), texts.pass_field(pass), true));
             let deals = hub.map(places::lead_fields).unwrap_or_default();
             passes.chain(deals.into_iter().map(|(code, kinds, machine)| Needed { code, name: texts.hub_field(code), kinds, machine })).collect()

@@ -201,11 +201,23 @@ impl Talk {
         let Lime::Known(known, _) = &guest.lime else { return None };
         let parts = Parts { person: parts.person && !both_ways, about: parts.about && guest.due, running: parts.running && guest.due };
         let mut fields = record::card_fields(&card, known, parts, &self.schema, &self.settings.texts.zone, self.now_ms);
+        // Children are Lime's alone: those who left, as grown-ups do, leave the card, too.
+        let childless = !card.about.iter().any(|(field, _)| *field == CardField::Children);
+        if let (true, true, Some(key)) = (parts.about && guest.ours, childless, self.schema.contact.get(CardField::Children.code())) {
+            fields.insert(key.clone(), json!([]));
+        }
         if both_ways {
             // The birth date is no more Lime's than the name is.
-            fields.remove("birthdate");
-            if let (Some(meeting), Some(item)) = (&guest.meeting, item) {
-                person::fields(&meeting.merged.to_crm, item, &mut fields);
+            let born = fields.remove("birthdate");
+            match (&guest.meeting, item) {
+                (Some(meeting), Some(item)) if meeting.adopting => {
+                    record::person(known, item, false, &mut fields);
+                    if let (Some(born), true) = (born, item.get("birthdate").and_then(wire::day).is_none_or(str::is_empty)) {
+                        fields.insert("birthdate".to_owned(), born);
+                    }
+                }
+                (Some(meeting), Some(item)) => person::fields(&meeting.merged.to_crm, item, &mut fields),
+                _ => {}
             }
         } else if let Some(item) = item {
             record::person(known, item, guest.ours, &mut fields);

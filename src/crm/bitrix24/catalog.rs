@@ -36,29 +36,6 @@ pub fn section_key(lime: &str) -> LedgerKey {
     LedgerKey { kind: "bitrix24.section".to_owned(), key: lime.to_owned() }
 }
 
-/// What the feed of products keeps of each: `{"parent":"g-1","name":"Билеты"}`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
-pub struct Leaf {
-    /// The group that it belongs to.
-    pub parent: Option<String>,
-    /// As people see it.
-    pub name: String,
-}
-
-impl Leaf {
-    /// From a line of the ledger.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-}
-
-/// Where the feed of products keeps them, by Lime's id.
-#[must_use]
-pub fn leaf_key(lime: &str) -> LedgerKey {
-    LedgerKey { kind: "lime.product".to_owned(), key: lime.to_owned() }
-}
-
 /// A product at the portal, as the ledger keeps it: `812 s 91 50000RUB 3fa9c1d2e4b5a697`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shelved {

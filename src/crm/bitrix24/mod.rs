@@ -11,16 +11,18 @@
 //! | [`auth`], [`renamed`] | webhook or app; a portal that changed its name |
 //! | [`setup`], `setup_hub` | fields, funnels, stages, people, catalog, rights |
 //! | [`audit`] | asking for what was delivered |
-//! | [`record`], [`catalog`] | what is written |
+//! | [`record`], [`catalog`], `sale`, `booking` | what is written |
 //! | `courier`, `talk`, `errands`, `contacts`, `cards`, `passes`, `book`, `portal`, `ended` | the conversation about a batch of jobs |
 //! | [`person`], `meetings` | contacts that go both ways |
 //! | `receipts`, `products`, `preorders` | what of the two-way integration is no contact |
-//! | `feed_deals` | what the portal is asked for by itself |
+//! | `feed_contacts`, `feed_deals` | what the portal is asked for by itself |
+//! | `listener`, [`offline`], `polling` | a feed as a script; the queue of changes; asking by the time of change |
 
 pub mod audit;
 pub mod auth;
 pub mod batch;
 mod book;
+mod booking;
 mod cards;
 pub mod catalog;
 mod contacts;
@@ -28,19 +30,25 @@ mod courier;
 mod ended;
 mod errands;
 pub mod fault;
+mod feed_contacts;
 mod feed_deals;
+pub mod glance;
+mod listener;
 mod meetings;
+mod notes;
 pub mod offline;
 pub mod operating;
 mod passes;
 pub mod person;
 pub mod places;
+mod polling;
 mod portal;
 mod preorders;
 mod products;
 mod receipts;
 pub mod record;
 pub mod renamed;
+mod sale;
 pub mod schema;
 pub mod setup;
 mod setup_hub;
@@ -51,11 +59,15 @@ pub use courier::Bitrix24Courier;
 
 use crate::config::{Bitrix24, Hub};
 use crate::feed::Feed;
+use crate::flow::contacts::Keyer;
 
 /// What the portal is asked for by itself, where this box runs the two-way integration.
 #[must_use]
-pub fn feeds(portal: &Bitrix24, hub: &Hub) -> Vec<Box<dyn Feed>> {
-    let mut feeds = Vec::new();
+pub fn feeds(portal: &Bitrix24, hub: &Hub, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
+    let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+    if let (true, Some(keyer)) = (hub.contacts.to_lime, keyer) {
+        feeds.push(feed_contacts::feed(portal, hub, keyer.clone()));
+    }
     if hub.preorders.to_lime {
         feeds.push(feed_deals::feed(portal, hub));
     }

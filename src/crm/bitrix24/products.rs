@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::batch::{Command, LIMIT, Outcome};
 use super::book::Halt;
-use super::catalog::{self, Leaf, Sectioned, Shelved, leaf_key};
+use super::catalog::{self, Sectioned, Shelved};
 use super::ended::Ended;
 use super::errands::LookUp;
 use super::places::{self, Shelf};
@@ -20,6 +20,7 @@ use super::wire;
 use crate::config::Hub;
 use crate::delivery::Verdict;
 use crate::domain::{Change, Product, Seq, Told};
+use crate::flow::deals::{Group as Leaf, product_key as leaf_key};
 use crate::journal::LedgerKey;
 
 /// Ids asked for in one command: well below a page, so that doubles at the portal cannot push one out.
@@ -41,7 +42,7 @@ pub(super) fn look_up(change: &Change, hub: &Hub, look_up: &mut LookUp<'_>) {
     for _ in 0..DEEPEST {
         let Some(id) = group else { return };
         look_up.get(catalog::section_key(&id));
-        group = look_up.get(leaf_key(&id)).and_then(Leaf::parse).and_then(|leaf| leaf.parent);
+        group = look_up.get(leaf_key(&id)).and_then(leaf).and_then(|leaf| leaf.parent);
     }
 }
 
@@ -124,6 +125,10 @@ pub(super) async fn deliver(talk: &mut Talk) -> Result<(), Halt> {
     stock.products(talk).await
 }
 
+fn leaf(text: &str) -> Option<Leaf> {
+    serde_json::from_str(text).ok()
+}
+
 fn is_product(told: &Told) -> bool {
     matches!(told, Told::Product(_) | Told::ProductGone(_))
 }
@@ -145,10 +150,8 @@ impl Wanted {
                     own.insert(product.id.clone());
                     wanted.sections.extend(groups_above(talk, product));
                 }
-                Told::ProductGone(id) => {
-                    if section_of(talk, id).is_none() {
-                        wanted.products.insert(id.clone());
-                    }
+                Told::ProductGone(id) if section_of(talk, id).is_none() => {
+                    wanted.products.insert(id.clone());
                 }
                 _ => {}
             }
@@ -326,8 +329,9 @@ impl Stock {
                 if told.is_none() && section_of(talk, &above).is_some() {
                     continue;
                 }
-                let leaf = talk.kept.get(&leaf_key(&above)).and_then(Leaf::parse);
-                let (name, active, parent) = told.or_else(|| leaf.map(|leaf| (leaf.name, true, leaf.parent))).unwrap_or((above.clone(), true, None));
+                let known = talk.kept.get(&leaf_key(&above)).and_then(leaf);
+                let (name, active, parent) =
+                    told.or_else(|| known.map(|known| (known.name, true, known.parent))).unwrap_or((above.clone(), true, None));
                 groups.insert(above, Group { name, active, parent, seqs: jobs.seqs.clone() });
             }
         }
@@ -565,6 +569,14 @@ impl Stock {
     }
 }
 
+/// Asks for products that the ledger does not know: what is found is known from then on.
+///
+/// # Errors
+/// When an answer did not come.
+pub(super) async fn find(talk: &mut Talk, shelf: Shelf, products: BTreeSet<String>) -> Result<(), Halt> {
+    Wanted { products, sections: BTreeSet::new() }.find(talk, shelf).await
+}
+
 fn priced(talk: &mut Talk, id: &str, price: Option<(u64, String)>) {
     if let Some(there) = shelved(talk, id) {
         talk.learn(catalog::product_key(id), Some(Shelved { price, ..there }.to_text()));
@@ -589,7 +601,7 @@ fn groups_above(talk: &Talk, product: &Product) -> Vec<String> {
     let mut above: Vec<String> = Vec::new();
     let mut next = product.parent_id.clone();
     while let Some(id) = next.filter(|id| above.len() < DEEPEST && !above.contains(id)) {
-        next = talk.kept.get(&leaf_key(&id)).and_then(Leaf::parse).and_then(|leaf| leaf.parent);
+        next = talk.kept.get(&leaf_key(&id)).and_then(leaf).and_then(|leaf| leaf.parent);
         above.push(id);
     }
     above

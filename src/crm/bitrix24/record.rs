@@ -23,6 +23,12 @@ pub fn contact_origin(client: &ClientId) -> String {
     format!("client:{client}")
 }
 
+/// The client of a contact's `originId`.
+#[must_use]
+pub fn client_of_origin(origin: &str) -> Option<ClientId> {
+    origin.strip_prefix("client:").filter(|id| !id.is_empty()).map(ClientId::from)
+}
+
 /// `originId` of a pass's deal, and the token in its timeline line: the business key.
 #[must_use]
 pub fn pass_origin(pass: &Uuid) -> String {

@@ -16,6 +16,7 @@ use super::MqttModule;
 use super::contacts::Contacts;
 use super::relays::{Pending, Relays, Reply};
 use super::speech::{Act, Answer, Heard, Speech, Wish};
+use crate::device::waiting::Waiting;
 use crate::device::{Actuator, Contact, NotOpened, Open, Ordered, Parts, Signal, Signalled, Started, Wiring};
 use crate::domain::{Direction, GateId};
 use crate::mqtt::{ClientHandle, Incoming, NotDelivered, Subscription};
@@ -55,6 +56,7 @@ pub fn start(module: MqttModule, wirings: Vec<Wiring>, client: ClientHandle, par
         parts,
         speech,
         relays,
+        waiting: Waiting::default(),
         contacts: Contacts::default(),
         free: HashMap::new(),
         troubles: BTreeMap::new(),
@@ -115,6 +117,8 @@ struct Driver {
     parts: Parts,
     speech: Box<dyn Speech>,
     relays: Relays,
+    /// Orders that wait until the pulse before them is over.
+    waiting: Waiting<Command>,
     contacts: Contacts,
     /// Inputs that say that a gate is free.
     free: HashMap<u16, bool>,
@@ -146,7 +150,8 @@ impl Driver {
             let down = links.iter_mut().filter_map(|link| (*link.borrow_and_update() != Link::Up).then_some(())).count();
             let up = down == 0;
             self.link(up);
-            let due = [self.relays.next(), self.owed_at].into_iter().flatten().min();
+            self.serve_waiting(&mut sending);
+            let due = [self.relays.next(), self.waiting.next(), self.owed_at].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 // A sender that is gone stops the driver, too: nobody could stop it any more.
@@ -184,10 +189,18 @@ impl Driver {
         if left_ms == 0 {
             return refuse(reply, NotOpened::Expired);
         }
-        if pulse.is_some() && self.relays.busy(output) {
-            return refuse(reply, NotOpened::NotSent("another order is under way at this output".to_owned()));
-        }
         let until = Instant::now() + Duration::from_millis(left_ms);
+        if pulse.is_some() && self.relays.busy(output) {
+            if let Err(command) = self.waiting.add(output, until, Command { output, direction, open, reply }) {
+                refuse(command.reply, NotOpened::NotSent("too many orders wait for this output".to_owned()));
+            }
+            return;
+        }
+        if pulse.is_none() {
+            for command in self.waiting.take_all(output) {
+                refuse(command.reply, NotOpened::NotSent("taken back".to_owned()));
+            }
+        }
         let expires_wall_ms = stamp.wall_ms.saturating_add(i64::try_from(left_ms).unwrap_or(i64::MAX));
         let Some(said) = self.speech.say(&Wish { id, output, direction, act, left_ms, expires_wall_ms }) else {
             return refuse(reply, NotOpened::NotSent(format!("the device has no output {output}")));
@@ -199,6 +212,17 @@ impl Driver {
         } else if let Err(error) = self.client.publish(&said.topic, said.payload, false) {
             self.relays.not_sent(id, NotOpened::NotSent(error.to_string()));
             self.owe(output);
+        }
+    }
+
+    /// Orders whose turn has come, and those whose time is over.
+    fn serve_waiting(&mut self, sending: &mut JoinSet<Sent>) {
+        for command in self.waiting.take_expired(Instant::now()) {
+            // Whoever ordered may have given up.
+            let _ = command.reply.send(Err(NotOpened::Expired));
+        }
+        while let Some(command) = self.waiting.take_ready(|output| !self.relays.busy(output)) {
+            self.order(command, sending);
         }
     }
 
@@ -328,7 +352,7 @@ impl Driver {
             self.wirings.iter().filter(|wiring| wiring.passage == Some(contact)).map(|wiring| (wiring.gate.clone(), wiring.direction)).collect();
         for (gate, direction) in gates {
             let signal = Signal::Passed { direction: Some(direction), count };
-            self.signals.push_back((Signalled { gate, signal, at_boot_ms }, None));
+            self.signals.push_back((Signalled { gate, signal, at_boot_ms, record: None }, None));
         }
     }
 
@@ -370,7 +394,7 @@ impl Driver {
     fn signal(&mut self, signal: Signal, to: impl Fn(&Wiring) -> bool) {
         let at_boot_ms = self.parts.clock.boot_ms();
         for wiring in self.wirings.iter().filter(|wiring| to(wiring)) {
-            self.signals.push_back((Signalled { gate: wiring.gate.clone(), signal: signal.clone(), at_boot_ms }, None));
+            self.signals.push_back((Signalled { gate: wiring.gate.clone(), signal: signal.clone(), at_boot_ms, record: None }, None));
         }
     }
 }

@@ -11,6 +11,9 @@ use uuid::Uuid;
 use super::speech::Answer;
 use crate::device::NotOpened;
 
+/// Between two pulses the turnstile must see an edge.
+const REST: Duration = Duration::from_millis(100);
+
 /// Told when the order is done.
 pub(super) type Reply = oneshot::Sender<Result<(), NotOpened>>;
 
@@ -36,6 +39,8 @@ struct Relay {
     pending: Option<Pending>,
     /// The pulse ends then.
     off_at: Option<Instant>,
+    /// After the last pulse, and a rest, the next one may begin.
+    free_at: Option<Instant>,
 }
 
 /// All outputs of a device that are wired.
@@ -55,15 +60,15 @@ impl Relays {
         self.relays.keys().copied().collect()
     }
 
-    /// Whether another order is under way there, or its pulse has not ended.
+    /// Whether an order to open is under way there, or its pulse and the rest behind it have not ended. An end that is not answered holds up nobody.
     pub fn busy(&self, output: u16) -> bool {
-        self.relays.get(&output).is_none_or(|relay| relay.pending.is_some() || relay.off_at.is_some())
+        self.relays.get(&output).is_none_or(|relay| relay.pending.as_ref().is_some_and(|pending| pending.pulse.is_some()) || relay.free_at.is_some())
     }
 
     /// An order begins. One that was under way there is not known to have been done.
     pub fn begin(&mut self, output: u16, pending: Pending) {
         let Some(relay) = self.relays.get_mut(&output) else { return };
-        relay.off_at = None;
+        (relay.off_at, relay.free_at) = (None, None);
         if let Some(before) = relay.pending.replace(pending) {
             tell(before.reply, Err(NotOpened::Unknown("taken back".to_owned())));
         }
@@ -93,10 +98,11 @@ impl Relays {
     /// The device has answered.
     pub fn answered(&mut self, answer: &Answer, result: Result<(), String>, now: Instant) {
         let Some((output, pending)) = self.take(|pending| pending.answer == *answer) else { return };
-        if let (Ok(()), Some(pulse), false) = (&result, pending.pulse, self.ends_pulses)
+        if let (Ok(()), Some(pulse)) = (&result, pending.pulse)
             && let Some(relay) = self.relays.get_mut(&output)
         {
-            relay.off_at = Some(now + pulse);
+            relay.off_at = (!self.ends_pulses).then_some(now + pulse);
+            relay.free_at = Some(now + pulse + REST);
         }
         tell(pending.reply, result.map_err(NotOpened::Refused));
     }
@@ -112,7 +118,7 @@ impl Relays {
     pub fn next(&self) -> Option<Instant> {
         self.relays
             .values()
-            .flat_map(|relay| [relay.off_at, relay.pending.as_ref().filter(|pending| pending.sent).map(|pending| pending.until)])
+            .flat_map(|relay| [relay.off_at, relay.free_at, relay.pending.as_ref().filter(|pending| pending.sent).map(|pending| pending.until)])
             .flatten()
             .min()
     }
@@ -124,6 +130,9 @@ impl Relays {
             if relay.off_at.is_some_and(|at| at <= now) {
                 relay.off_at = None;
                 off.push(*output);
+            }
+            if relay.free_at.is_some_and(|at| at <= now) {
+                relay.free_at = None;
             }
             if let Some(late) = relay.pending.take_if(|pending| pending.sent && pending.until <= now) {
                 if late.pulse.is_some() {
@@ -170,7 +179,26 @@ mod tests {
         assert_eq!(relays.due(now), [0_u16; 0]);
         assert_eq!(relays.next(), Some(now + PULSE));
         assert_eq!(relays.due(now + PULSE), [0]);
+        assert!(relays.busy(0), "the turnstile must see that it went off");
+        assert_eq!((relays.next(), relays.due(now + PULSE + REST)), (Some(now + PULSE + REST), vec![]));
         assert!(!relays.busy(0) && relays.next().is_none());
+    }
+
+    #[test]
+    fn a_pulse_that_the_device_ends_is_waited_for_and_an_unanswered_end_is_not() {
+        let now = Instant::now();
+        let mut relays = Relays::new([0].into_iter(), true);
+        let (order, _done) = pending(1, now + PULSE);
+        relays.begin(0, order);
+        relays.answered(&Answer::Output { output: 0, on: true }, Ok(()), now);
+        assert!(relays.busy(0) && relays.due(now + PULSE).is_empty());
+        relays.due(now + PULSE + REST);
+        let (end, mut taken_back) = pending(2, now + PULSE);
+        relays.begin(0, Pending { pulse: None, ..end });
+        assert!(!relays.busy(0), "a guest does not wait for it");
+        let (next, _done) = pending(3, now + PULSE);
+        relays.begin(0, next);
+        assert!(matches!(taken_back.try_recv(), Ok(Err(NotOpened::Unknown(_)))));
     }
 
     #[test]

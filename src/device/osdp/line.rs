@@ -317,7 +317,7 @@ impl Task {
         let at_boot_ms = self.clock.boot_ms();
         for reader in &mut self.readers {
             while let Some(signal) = reader.signals.pop_front() {
-                let signalled = Signalled { gate: reader.wired.wiring.gate.clone(), signal, at_boot_ms };
+                let signalled = Signalled { gate: reader.wired.wiring.gate.clone(), signal, at_boot_ms, record: None };
                 if stopping {
                     let _ = self.signals.try_send(signalled);
                     continue;

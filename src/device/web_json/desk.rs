@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Controller;
 use super::cards::{AllowList, Cards};
 use super::events::{self, Meaning};
-use super::orders::Orders;
+use super::orders::{Orders, Whose};
 use super::wire::{self, Event, Message, Request};
 use crate::device::{Actuator, NotOpened, Open, Ordered, Parts, Signal, Signalled, Told, Voice, Wiring};
 use crate::domain::{DeviceRecord, Direction, GateId, Medium, MediumKind, PassageState, Personal, Sync};
@@ -54,7 +54,12 @@ struct State {
 
 impl Desk {
     pub fn new(controller: Controller, timezone: TimeZone, allowed: Option<Arc<dyn AllowList>>, parts: Parts) -> Self {
-        Self { controller, timezone, allowed, parts, state: Mutex::new(State::default()) }
+        let mut state = State::default();
+        for (direction, card) in &controller.opened_before {
+            // As the controller spells it.
+            state.orders.opened_before(*direction, format!("{:0>12}", card.reveal()));
+        }
+        Self { controller, timezone, allowed, parts, state: Mutex::new(state) }
     }
 
     pub fn serial(&self) -> u64 {
@@ -177,8 +182,11 @@ impl Desk {
         if known {
             return Ok(());
         }
-        let ours = self.state().orders.event(&meaning, direction, card.as_deref(), Instant::now());
-        let pass = events::pass(&meaning, self.controller.evidence).filter(|_| !ours);
+        let whose = self.state().orders.event(&meaning, direction, card.as_deref(), Instant::now());
+        if whose == Whose::OursBefore {
+            return self.told(record);
+        }
+        let pass = events::pass(&meaning, self.controller.evidence).filter(|_| whose == Whose::Own);
         if let (Some(passage), Some(card)) = (pass, &card) {
             return self.store(&event, card, direction, passage, record).await;
         }
@@ -189,7 +197,7 @@ impl Desk {
             Meaning::Alarm(signal) => signal,
             Meaning::Granted | Meaning::OpenedByUs | Meaning::Refused | Meaning::Other => return self.told(record),
         };
-        self.signal(signal, direction_known).await?;
+        self.signal(signal, direction_known, Some(&record)).await?;
         self.told(record)
     }
 
@@ -235,11 +243,12 @@ impl Desk {
         Medium { kind: MediumKind::CardUid, value: Personal::new(short.unwrap_or(card)), raw: None, format: FORMAT.to_owned() }
     }
 
-    async fn signal(&self, signal: Signal, direction: Option<Direction>) -> Result<(), NotTaken> {
+    async fn signal(&self, signal: Signal, direction: Option<Direction>, record: Option<&str>) -> Result<(), NotTaken> {
         let at_boot_ms = self.parts.clock.boot_ms();
+        let record = record.map(|record| DeviceRecord { device: self.controller.id.clone(), record: record.to_owned() });
         let only_one = self.wirings().len() == 1;
         for wiring in self.wirings().iter().filter(|wiring| only_one || direction.is_none_or(|direction| wiring.direction == direction)) {
-            let signalled = Signalled { gate: wiring.gate.clone(), signal: signal.clone(), at_boot_ms };
+            let signalled = Signalled { gate: wiring.gate.clone(), signal: signal.clone(), at_boot_ms, record: record.clone() };
             match self.parts.signals.send_timeout(signalled, SIGNAL_WITHIN).await {
                 // Nobody listens: the gate has no door, or the gateway stops.
                 Ok(()) | Err(SendTimeoutError::Closed(_)) => {}
@@ -261,12 +270,15 @@ impl Desk {
         }
         let news = {
             let mut state = self.state();
-            state.last_seen = Some(Instant::now());
+            let now = Instant::now();
+            if state.last_seen.replace(now).is_none() {
+                state.orders.came(now);
+            }
             !std::mem::replace(&mut state.linked, true)
         };
         if news {
             // A door that does not take it now learns by the next signal.
-            let _ = self.signal(Signal::Link(true), None).await;
+            let _ = self.signal(Signal::Link(true), None, None).await;
         }
     }
 
@@ -285,7 +297,7 @@ impl Desk {
                     gate.error = Some("the controller has not come for a while".to_owned());
                 });
             }
-            let _ = self.signal(Signal::Link(false), None).await;
+            let _ = self.signal(Signal::Link(false), None, None).await;
         }
     }
 }

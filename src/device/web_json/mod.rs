@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub use cards::AllowList;
 
 use crate::device::{Actuator, Parts, Started, Voice, Wiring};
-use crate::domain::Secret;
+use crate::domain::{Direction, Personal, Secret};
 use desk::{Desk, Leaf};
 
 /// Where controllers come to, and which.
@@ -55,6 +55,8 @@ pub struct Controller {
     pub online: bool,
     /// The gates it serves, one for each way or one for both.
     pub wirings: Vec<Wiring>,
+    /// Cards that the box let in before this start, and that the controller may still tell of.
+    pub opened_before: Vec<(Direction, Personal)>,
 }
 
 /// What shows that somebody went through a controller's gate.

@@ -46,7 +46,21 @@ struct Expected {
     direction: Direction,
     /// Nothing: opened without a card.
     card: Option<String>,
-    until: Instant,
+    /// Nothing: it was let in before a restart, and the controller has not come since.
+    until: Option<Instant>,
+    /// It was let in before a restart: its door knows nothing of it any more.
+    before: bool,
+}
+
+/// Whose visit an event is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The controller's own: it makes a pass.
+    Own,
+    /// We opened for it.
+    Ours,
+    /// We opened for it before a restart: it is a pass already, and no door waits for it.
+    OursBefore,
 }
 
 /// All of one controller.
@@ -102,7 +116,21 @@ impl Orders {
         if self.expected.len() >= MOST_EXPECTED {
             self.expected.pop_front();
         }
-        self.expected.push_back(Expected { direction, card, until: now + PASSAGE_WITHIN });
+        self.expected.push_back(Expected { direction, card, until: Some(now + PASSAGE_WITHIN), before: false });
+    }
+
+    /// We opened for this card before a restart, and what the controller makes of it may not have been told.
+    pub fn opened_before(&mut self, direction: Direction, card: String) {
+        if self.expected.len() < MOST_EXPECTED {
+            self.expected.push_back(Expected { direction, card: Some(card), until: None, before: true });
+        }
+    }
+
+    /// The controller has come: what it has not told it tells now.
+    pub fn came(&mut self, now: Instant) {
+        for expected in &mut self.expected {
+            expected.until.get_or_insert(now + PASSAGE_WITHIN);
+        }
     }
 
     /// Ends the wait for an order. Returns what is to be said of it: one that has not left never will.
@@ -151,21 +179,23 @@ impl Orders {
         true
     }
 
-    /// An event of the controller. Returns whether it belongs to a visit that we opened for, and so makes no pass of its own.
-    pub fn event(&mut self, meaning: &Meaning, direction: Direction, card: Option<&str>, now: Instant) -> bool {
-        self.expected.retain(|expected| expected.until > now);
+    /// An event of the controller. Returns whose visit it is of: one that we opened for makes no pass of its own.
+    pub fn event(&mut self, meaning: &Meaning, direction: Direction, card: Option<&str>, now: Instant) -> Whose {
+        self.expected.retain(|expected| expected.until.is_none_or(|until| until > now));
         let ours =
             |expected: &Expected| expected.direction == direction && (expected.card.as_deref() == card || expected.card.is_none() || card.is_none());
-        let Some(at) = self.expected.iter().position(ours) else { return false };
+        let Some((at, before)) = self.expected.iter().position(ours).and_then(|at| Some((at, self.expected.get(at)?.before))) else {
+            return Whose::Own;
+        };
         match meaning {
             Meaning::Granted | Meaning::OpenedByUs => self.opened(direction, card),
             Meaning::Passed | Meaning::NotPassed => {
                 self.opened(direction, card);
                 self.expected.remove(at);
             }
-            Meaning::Refused | Meaning::Alarm(_) | Meaning::Other => return false,
+            Meaning::Refused | Meaning::Alarm(_) | Meaning::Other => return Whose::Own,
         }
-        true
+        if before { Whose::OursBefore } else { Whose::Ours }
     }
 
     /// The controller has opened that way.
@@ -197,12 +227,26 @@ mod tests {
         let mut done = orders.open(&gate(), Direction::In, Uuid::nil(), 7, now + LATER);
         assert_eq!(decided.try_recv(), Ok(true));
         assert!(orders.commands(now).is_empty(), "no second opening");
-        assert!(!orders.event(&Meaning::Granted, Direction::Out, Some(CARD), now), "the other way");
-        assert!(!orders.event(&Meaning::Granted, Direction::In, Some("000000000001"), now), "another card");
-        assert!(orders.event(&Meaning::Granted, Direction::In, Some(CARD), now));
+        assert_eq!(orders.event(&Meaning::Granted, Direction::Out, Some(CARD), now), Whose::Own, "the other way");
+        assert_eq!(orders.event(&Meaning::Granted, Direction::In, Some("000000000001"), now), Whose::Own, "another card");
+        assert_eq!(orders.event(&Meaning::Granted, Direction::In, Some(CARD), now), Whose::Ours);
         assert_eq!(done.try_recv(), Ok(Ok(())));
-        assert!(orders.event(&Meaning::Passed, Direction::In, Some(CARD), now));
-        assert!(!orders.event(&Meaning::Passed, Direction::In, Some(CARD), now), "a second visit is its own");
+        assert_eq!(orders.event(&Meaning::Passed, Direction::In, Some(CARD), now), Whose::Ours);
+        assert_eq!(orders.event(&Meaning::Passed, Direction::In, Some(CARD), now), Whose::Own, "a second visit is its own");
+    }
+
+    #[test]
+    fn a_visit_from_before_a_restart_is_waited_for_until_the_controller_has_come_and_told() {
+        let (mut orders, now) = (Orders::default(), Instant::now());
+        orders.opened_before(Direction::In, CARD.to_owned());
+        let much_later = now + PASSAGE_WITHIN * 100;
+        assert_eq!(orders.event(&Meaning::Passed, Direction::Out, Some(CARD), much_later), Whose::Own);
+        assert_eq!(orders.event(&Meaning::Granted, Direction::In, Some(CARD), much_later), Whose::OursBefore);
+        assert_eq!(orders.event(&Meaning::Passed, Direction::In, Some(CARD), much_later), Whose::OursBefore);
+        assert_eq!(orders.event(&Meaning::Passed, Direction::In, Some(CARD), much_later), Whose::Own);
+        orders.opened_before(Direction::In, CARD.to_owned());
+        orders.came(now);
+        assert_eq!(orders.event(&Meaning::Passed, Direction::In, Some(CARD), now + PASSAGE_WITHIN), Whose::Own, "it has had its time");
     }
 
     #[test]

@@ -91,6 +91,7 @@ fn controller() -> Controller {
         uid_bytes: Some(5),
         online: false,
         wirings: vec![wiring("in-1", Direction::In, 0), wiring("out-1", Direction::Out, 1)],
+        opened_before: Vec::new(),
     }
 }
 

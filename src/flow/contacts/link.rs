@@ -130,23 +130,29 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// What people changed since the last look; writes of ours are no changes. What is seen now is remembered.
-    pub fn look(&mut self, now: &Marks) -> Changes {
+    /// What people changed since the last look, of a set element by element; writes of ours are no changes. What is seen now is remembered.
+    pub fn look(&mut self, now: &Marks, elements: bool) -> Changes {
         let seen = std::mem::replace(&mut self.seen, now.clone());
+        let owes = self.owed.is_some();
         if self.owed.as_ref() == Some(now) {
             self.owed = None;
         }
         if seen == *now {
             return Changes::default();
         }
-        if let Some(at) = self.sent.iter().position(|sent| sent == now) {
-            // What was sent before it is overtaken.
-            self.sent.drain(..=at);
-            return Changes::default();
-        }
+        let ours = self.sent.iter().position(|sent| sent == now);
         let added = now.iter().filter(|mark| !seen.has(*mark) && !self.sent.iter().any(|sent| sent.has(*mark)));
         let removed = seen.iter().filter(|mark| !now.has(*mark) && self.sent.iter().all(|sent| sent.has(*mark)));
-        Changes { any: true, added: Marks::of(added), removed: Marks::of(removed) }
+        let (added, removed) = (Marks::of(added), Marks::of(removed));
+        if let Some(at) = ours {
+            // What was sent before it is overtaken.
+            self.sent.drain(..=at);
+        }
+        // A write of ours that comes late, over what somebody had entered there: that is to stand again.
+        if !owes && (ours.is_some() || elements) {
+            self.owed = Some(seen);
+        }
+        if ours.is_some() { Changes::default() } else { Changes { any: true, added, removed } }
     }
 
     pub fn send(&mut self, wanted: Marks) {

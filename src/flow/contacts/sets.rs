@@ -13,7 +13,7 @@ use crate::domain::Side;
 pub(super) fn merge(joint: &mut Joint, lime: &Held, crm: &Held, question: &Question<'_>, merged: &mut Merged) {
     let &Question { field, keyer, client, rules, .. } = question;
     let (at_lime, at_crm) = (keyer.marks(client, field, lime), keyer.marks(client, field, crm));
-    let changed = [(Side::Lime, joint.lime.look(&at_lime)), (Side::Crm, joint.crm.look(&at_crm))];
+    let changed = [(Side::Lime, joint.lime.look(&at_lime, true)), (Side::Crm, joint.crm.look(&at_crm, true))];
     // Element by element: what stands on one of the two cards can be written on the other.
     let mut texts: BTreeMap<u64, String> = BTreeMap::new();
     for value in lime.values().chain(crm.values()) {

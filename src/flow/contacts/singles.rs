@@ -14,7 +14,7 @@ pub(super) fn merge(joint: &mut Joint, lime: &Held, crm: &Held, question: &Quest
     let held = |side: Side| if side == Side::Lime { (lime, &at_lime) } else { (crm, &at_crm) };
     // They differed, and that was left in peace: whoever is written over now loses something of their own.
     let apart = joint.lime.seen != joint.crm.seen && joint.lime.owed.is_none() && joint.crm.owed.is_none();
-    let (mut lime_new, mut crm_new) = (joint.lime.look(&at_lime).any, joint.crm.look(&at_crm).any);
+    let (mut lime_new, mut crm_new) = (joint.lime.look(&at_lime, false).any, joint.crm.look(&at_crm, false).any);
     // Somebody changed a card that was owed what is across: they did not know of it, so both are new.
     lime_new |= crm_new && joint.crm.owed.as_ref() == Some(&at_lime);
     crm_new |= lime_new && joint.lime.owed.as_ref() == Some(&at_crm);

@@ -71,7 +71,9 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn of(preorder: &Preorder, texts: &Texts) -> Self {
+    /// What a preorder wants of its deal.
+    #[must_use]
+    pub fn of(preorder: &Preorder, texts: &Texts) -> Self {
         let titled = preorder.event.as_ref().filter(|event| !event.title.is_empty()).map(|event| event.title.reveal().to_owned());
         let row = |line: &PreorderLine| Row {
             product: Some(line.good_type_id.clone()),

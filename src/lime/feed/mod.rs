@@ -9,8 +9,11 @@
 //! after an outage.
 
 mod place;
+mod points;
 
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Host, Ledger};
 use crate::domain::{Preorder, Product, Receipt, ReceiptKind, Told};
@@ -22,6 +25,7 @@ use super::changes::{self, ClientNamed, From, Item, NoPage, Object, Op, PAGE_LIM
 use super::{ParseProblem, clients, preorders, products};
 
 pub use place::{KeepFrom, Place, Walk, Walked, Wish};
+pub use points::Points;
 
 /// How long Lime may keep a question when there is nothing to tell.
 const WAIT: Duration = Duration::from_secs(20);
@@ -42,7 +46,8 @@ const NOT_OFFERED_PAUSE: Duration = Duration::from_secs(600);
 const TROUBLE_PAUSE: Duration = Duration::from_secs(60);
 
 /// Which feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Clients: new, changed, gone.
     Clients,

@@ -198,7 +198,7 @@ impl Gate {
         if self.door.is_none() || !self.ids.fresh(id) {
             return message.ack();
         }
-        let signalled = Signalled { gate: self.id.clone(), signal, at_boot_ms: self.clock.boot_ms() };
+        let signalled = Signalled { gate: self.id.clone(), signal, at_boot_ms: self.clock.boot_ms(), record: None };
         self.signals.push_back((signalled, message));
     }
 

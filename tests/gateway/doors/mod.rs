@@ -1,8 +1,10 @@
 //! Gates that this box opens: a card reader, a device that opens, Lime and a CRM, with the real binary between them.
 
+mod controllers;
 mod decide;
 mod demo;
 mod kills;
+mod openers;
 
 use std::time::Duration;
 

@@ -1,0 +1,186 @@
+//! What has changed in a list since a watermark of its `updated_at`: pure. Where the account has filters they are asked to do it; where it has none, the list
+//! is read newest first, down to what is known.
+//!
+//! An account without filters ignores them in silence and answers with everything, so each page is checked. Pages shift while cards change: with filters
+//! the next page begins at the time where the last one ended; newest first, what moves is met twice. An overlap sees what was committed late. Never: a
+//! card told twice at the same update time; one left out because its page has shifted.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::feed::News;
+use crate::http::{Answer, Request};
+
+use super::wire::{self, PAGE};
+
+/// So far back before the watermark a reading begins, seconds: what was committed late stands there. Once nothing has moved for as long, nothing can.
+pub const OVERLAP: i64 = 60;
+/// Cards of the first page where the list is read newest first: mostly there is nothing new.
+const GLANCE: usize = 50;
+/// Most cards whose update times are remembered; with more, some are told a second time.
+const MOST_SEEN: usize = 2_000;
+
+/// How far a list was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    /// The newest update time that was seen, seconds since 1970 UTC.
+    pub at: i64,
+    /// The cards that were seen in the overlap before it, with their update times.
+    #[serde(default)]
+    pub seen: BTreeMap<u64, i64>,
+}
+
+impl Watermark {
+    /// A card was seen. True when it was not seen at this time before.
+    fn sees(&mut self, id: u64, at: i64) -> bool {
+        self.at = self.at.max(at);
+        self.seen.insert(id, at) != Some(at)
+    }
+
+    fn forget(&mut self) {
+        let from = self.at - OVERLAP;
+        self.seen.retain(|_, at| *at >= from);
+        while self.seen.len() > MOST_SEEN {
+            self.seen.pop_first();
+        }
+    }
+}
+
+/// Which list.
+#[derive(Clone, Copy, Debug)]
+pub struct List {
+    /// `contacts`: in the path and in the answer.
+    pub name: &'static str,
+    /// `&with=catalog_elements`, or nothing.
+    pub with: &'static str,
+    /// For logs: `GET /contacts?updated`.
+    pub label: &'static str,
+}
+
+impl List {
+    /// The newest card of all, for a first watermark.
+    #[must_use]
+    pub fn newest(&self) -> Request {
+        wire::get(&format!("/{}?order%5Bupdated_at%5D=desc&limit=1", self.name), self.label)
+    }
+}
+
+/// A reading in progress.
+#[derive(Debug)]
+pub struct Reading {
+    list: List,
+    mark: Watermark,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Filtered { from: i64, page: usize },
+    NewestFirst { from: i64, limit: usize, page: usize, gathered: Vec<(i64, u64, Option<News>)> },
+}
+
+/// What a page came to.
+#[derive(Debug)]
+pub enum Took {
+    /// These are new, in order, and this is the watermark that covers them. Then the next page, where there is one.
+    News(Vec<News>, Watermark, Option<Request>),
+    /// Nothing yet.
+    Ask(Request),
+    /// The account ignores filters: it is read newest first, from now on.
+    NoFilters(Request),
+    /// It is no list.
+    Unreadable,
+}
+
+impl Reading {
+    /// Begins after a watermark.
+    #[must_use]
+    pub fn new(list: List, mark: Watermark, filters: bool) -> (Self, Request) {
+        Self::after(list, mark, filters, false)
+    }
+
+    /// Begins after a watermark. `quiet`: it has not moved for [`OVERLAP`], so that nothing can come late.
+    #[must_use]
+    pub fn after(list: List, mark: Watermark, filters: bool, quiet: bool) -> (Self, Request) {
+        let from = if quiet { mark.at } else { (mark.at - OVERLAP).max(0) };
+        let way = if filters { Way::Filtered { from, page: 1 } } else { newest_first(from, GLANCE) };
+        let reading = Self { list, mark, way };
+        let request = reading.request();
+        (reading, request)
+    }
+
+    fn request(&self) -> Request {
+        let List { name, with, label } = self.list;
+        let query = match &self.way {
+            Way::Filtered { from, page } => {
+                format!("filter%5Bupdated_at%5D%5Bfrom%5D={from}&order%5Bupdated_at%5D=asc&limit={PAGE}&page={page}{with}")
+            }
+            Way::NewestFirst { limit, page, .. } => format!("order%5Bupdated_at%5D=desc&limit={limit}&page={page}{with}"),
+        };
+        wire::get(&format!("/{name}?{query}"), label)
+    }
+
+    /// Takes a page. `told`: what is told of a card, if anything.
+    pub fn take(&mut self, answer: &Answer, told: impl Fn(&Value) -> Option<News>) -> Took {
+        let Some(page) = wire::page(answer, self.list.name) else { return Took::Unreadable };
+        let cards: Vec<(i64, u64, &Value)> = page.items.iter().filter_map(|card| Some((updated(card)?, wire::id(card.get("id"))?, card))).collect();
+        let full = page.next.is_some();
+        match &mut self.way {
+            Way::Filtered { from, page } => {
+                if cards.iter().any(|(at, ..)| at < from) {
+                    self.way = newest_first((self.mark.at - OVERLAP).max(0), GLANCE);
+                    return Took::NoFilters(self.request());
+                }
+                let last = cards.iter().map(|(at, ..)| *at).max().unwrap_or(*from);
+                // A whole page of one second: only paging goes on.
+                (*from, *page) = if last > *from { (last, 1) } else { (*from, *page + 1) };
+                let mut news = Vec::new();
+                for (at, id, card) in cards {
+                    if self.mark.sees(id, at) {
+                        news.extend(told(card));
+                    }
+                }
+                self.mark.forget();
+                Took::News(news, self.mark.clone(), full.then(|| self.request()))
+            }
+            Way::NewestFirst { from, limit, page, gathered } => {
+                let from = *from;
+                let known = cards.iter().any(|(at, ..)| *at < from);
+                let mark = &self.mark;
+                let new = cards.into_iter().filter(|(at, id, _)| *at >= from && mark.seen.get(id) != Some(at));
+                gathered.extend(new.map(|(at, id, card)| (at, id, told(card))));
+                if full && !known {
+                    if *limit == GLANCE {
+                        self.way = newest_first(from, PAGE);
+                    } else {
+                        *page += 1;
+                    }
+                    return Took::Ask(self.request());
+                }
+                let mut gathered = std::mem::take(gathered);
+                gathered.sort_by_key(|(at, id, _)| (*at, *id));
+                let mut news = Vec::new();
+                for (at, id, told) in gathered {
+                    // A card that moved while the pages were read is met twice.
+                    if self.mark.sees(id, at) {
+                        news.extend(told);
+                    }
+                }
+                self.mark.forget();
+                Took::News(news, self.mark.clone(), None)
+            }
+        }
+    }
+}
+
+fn newest_first(from: i64, limit: usize) -> Way {
+    Way::NewestFirst { from, limit, page: 1, gathered: Vec::new() }
+}
+
+/// When a card was changed last, seconds since 1970 UTC.
+#[must_use]
+pub fn updated(card: &Value) -> Option<i64> {
+    wire::number(card.get("updated_at"))
+}
