@@ -192,8 +192,8 @@ impl Board {
     ///
     /// # Errors
     /// What the TOML parser says.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    pub fn parse(text: &str) -> Result<Self, String> {
+        crate::files::toml(text)
     }
 
     /// Whether the kernel has to turn this port's RS-485 line round.

@@ -1,16 +1,27 @@
-//! Small files that are replaced whole: a reader, and a power cut, find the old text or the new one, never half of either. And keys that this box makes
-//! for itself and that never leave it.
+//! Small files that are replaced whole: a reader, and a power cut, find the old text or the new one, never half of either. Keys that this box makes
+//! for itself and that never leave it. And the one way to read a whole TOML file into a type.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Result, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use erased_serde::Deserializer as Erased;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 /// The bytes of a key.
 const KEY: usize = 32;
+
+/// Reads a TOML file's text.
+///
+/// # Errors
+/// What is wrong with it, with the line and a caret.
+pub fn toml<T: DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
+    let parsed = toml::Deserializer::parse(text).map_err(|error| error.to_string())?;
+    erased_serde::deserialize(&mut <dyn Erased<'_>>::erase(parsed)).map_err(|error| error.to_string())
+}
 
 /// Puts `text` in the place of the file, readable by its owner alone, and makes its folder (0700) where it is missing. Durable when this returns.
 ///

@@ -79,4 +79,21 @@ impl Texts {
     pub fn refund_tag(&self) -> &'static str {
         self.pick("лайм: возврат", "lime: refund")
     }
+
+    /// What staff read of a preorder that Lime has taken. `revision` tells one note from the next.
+    #[must_use]
+    pub fn preorder_placed(&self, id: &str, total: i64, currency: &str, revision: u64, cancelled: bool) -> String {
+        let number = format!("{} {revision}", self.pick("изменение", "revision"));
+        if cancelled {
+            return format!("{} {id} ({number}).", self.pick("В Лайме отменён предзаказ", "Cancelled in Lime: preorder"));
+        }
+        let total = self.money(&Money { minor: total, currency: currency.to_owned() });
+        format!("{} {id}, {} {total} ({number}).", self.pick("Предзаказ в Лайме", "Preorder in Lime"), self.pick("сумма", "total"))
+    }
+
+    /// That Lime does not take a preorder, and what it said, as a code.
+    #[must_use]
+    pub fn preorder_refused(&self, code: &str) -> String {
+        format!("{} ({code}).", self.pick("Лайм не принял предзаказ этой сделки", "Lime has refused the preorder of this deal"))
+    }
 }

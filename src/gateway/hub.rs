@@ -55,7 +55,7 @@ pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
 }
 
 /// The feeds that the config asks for.
-fn feeds(config: &Config, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
+pub(super) fn feeds(config: &Config, keyer: Option<&Keyer>) -> Vec<Box<dyn Feed>> {
     let Some(hub) = &config.hub else { return Vec::new() };
     let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
     for kind in lime_feeds(hub) {

@@ -6,6 +6,7 @@
 mod asked;
 pub mod audit;
 mod controllers;
+pub mod diff;
 mod doors;
 mod follow;
 mod hub;
@@ -24,10 +25,11 @@ use tokio::task::JoinSet;
 use crate::clock::{SharedClock, SystemClock, tls_floor};
 use crate::config::{Config, ReaderConfig};
 use crate::control::{self, Control};
-use crate::delivery::{Parts, Runner};
+use crate::delivery::{Courier, Parts, Runner};
 use crate::device::{self, Started};
 use crate::door::ByHand;
-use crate::feed;
+use crate::feed::{self, Feed};
+use crate::flow::contacts::Keyer;
 use crate::flow::{CrmPolicy, HubPolicy};
 use crate::journal::{Destination, Disk, HostDisk, Journal, OpenError, Options, Store};
 use crate::mqtt;
@@ -92,6 +94,20 @@ pub fn crm_policy(config: &Config) -> CrmPolicy {
         deals: hub.preorders.to_lime,
     });
     CrmPolicy { enabled: true, refusals: config.crm.refusals, hub }
+}
+
+/// What runs the two-way integration, apart from the lines to Lime and the CRM.
+pub struct Integration {
+    /// The CRM's courier.
+    pub courier: Arc<dyn Courier>,
+    /// What Lime and the CRM are asked for; none where this box is not the venue's hub.
+    pub feeds: Vec<Box<dyn Feed>>,
+}
+
+/// The integration as the config asks for it. `keyer`: the box's key for marks.
+#[must_use]
+pub fn integration(config: &Config, keyer: Option<&Keyer>) -> Integration {
+    Integration { courier: remotes::crm_courier(config, keyer.cloned()), feeds: hub::feeds(config, keyer) }
 }
 
 /// What the gateway and whoever runs it say to each other.

@@ -15,7 +15,7 @@ use crate::crm::texts::Texts;
 use crate::crm::tokens::{Pair, TokenError, TokenStore};
 use crate::delivery::{Courier, Limit, Remote, Remotes};
 use crate::domain::Secret;
-use crate::flow::contacts::Keyer;
+use crate::flow::contacts::{KEY_FILE, Keyer};
 use crate::http::tls::{self, TlsError};
 use crate::http::{Authorizer, Bearer, Client, Endpoint, SetupError as AddressError, Transport};
 use crate::lime::{self, LimeCourier};
@@ -43,9 +43,6 @@ pub enum SetupError {
     #[error("{0}: {1}")]
     Marks(PathBuf, std::io::Error),
 }
-
-/// Where the box's key for marks of people's data stands, below the state directory.
-const MARKS: &str = "marks.key";
 
 /// All that the config connects to.
 pub(super) struct Connected {
@@ -153,7 +150,7 @@ pub fn keyer(config: &Config) -> Result<Option<Keyer>, SetupError> {
     if config.hub.is_none() {
         return Ok(None);
     }
-    let path = config.state_dir.join(MARKS);
+    let path = config.state_dir.join(KEY_FILE);
     let key = crate::files::own_key(&path).map_err(|error| SetupError::Marks(path, error))?;
     Ok(Some(Keyer::new(&key)))
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use limegate::config::{CrmKind, Hub, Language};
 use limegate::crm::amocrm::AmoCourier;
+use limegate::crm::amocrm::feed_deals::FeedDeals;
 use limegate::crm::amocrm::hub_setup;
 use limegate::crm::setup::{Ask, Dialogue, Mode, Plan};
 use limegate::delivery::{Call, Confirmed, Courier, Doubt, Effect, Host, Job, NoAnswer, Step, Verdict, Work};
 use limegate::domain::{BootId, Change, Seq, Stamp, Sync};
 use limegate::feed::{Feed, Heard, Turn};
+use limegate::flow::contacts::Keyer;
 use limegate::http::{Answer, Request};
 use limegate::lime::feed::{Kind, LimeFeed};
 use sandbox::{Site, What};
@@ -60,7 +62,8 @@ impl Rig {
         let mut hub = Hub::usual(&CrmKind::AmoCrm(config()), Language::Ru);
         change(&mut hub);
         let kinds = [Kind::Products, Kind::Transactions, Kind::Preorders];
-        let feeds: Vec<Box<dyn Feed>> = kinds.into_iter().map(|kind| Box::new(LimeFeed::new(kind)) as Box<dyn Feed>).collect();
+        let mut feeds: Vec<Box<dyn Feed>> = kinds.into_iter().map(|kind| Box::new(LimeFeed::new(kind)) as Box<dyn Feed>).collect();
+        feeds.push(Box::new(FeedDeals::new(hub.clone())));
         let mut rig = Self {
             site,
             notes: Notes::default(),
@@ -116,6 +119,14 @@ impl Rig {
         self.site.act(sandbox::Host::Amocrm, action, self.now_ms, self.wall_ms, &body).unwrap_or_else(|error| panic!("{action}: {error}"))
     }
 
+    /// An administrator's own script, or what the interface does for people.
+    pub fn api(&mut self, method: &str, path: &str, body: Value) {
+        let method = http::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = Request { method, body: Some(body.to_string().into()), ..Request::get(format!("/api/v4{path}"), "a person") };
+        let answer = self.send(Host::Crm, &request).unwrap();
+        assert!(answer.status.is_success(), "{path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+    }
+
     /// amoCRM's own books.
     pub fn books(&self) -> Value {
         self.site.state(sandbox::Host::Amocrm)
@@ -158,11 +169,6 @@ impl Rig {
         self.feeds = feeds;
     }
 
-    /// Adds a feed to those that tell.
-    pub fn hear(&mut self, feed: Box<dyn Feed>) {
-        self.feeds.push(feed);
-    }
-
     fn turn(&mut self, feed: &mut dyn Feed) {
         let mut answer: Option<Answer> = None;
         let mut kept = false;
@@ -203,6 +209,23 @@ impl Rig {
         panic!("{} does not rest", feed.name());
     }
 
+    /// Listens and delivers until neither side has anything to tell.
+    pub fn settle(&mut self) {
+        self.settle_with(heard);
+    }
+
+    /// The same, with answers lost.
+    pub fn settle_with(&mut self, mut fate: impl FnMut(&Call) -> Fate) {
+        for _ in 0..20 {
+            self.listen();
+            if self.queue.is_empty() {
+                return;
+            }
+            self.deliver(&mut fate);
+        }
+        panic!("the two sides do not come to rest");
+    }
+
     /// A job for a change.
     pub fn owe(&mut self, change: Change) {
         self.seq += 1;
@@ -225,7 +248,7 @@ impl Rig {
     /// One conversation about all that waits.
     pub fn converse(&mut self, fate: &mut dyn FnMut(&Call) -> Fate) {
         let jobs = self.queue.clone();
-        let courier = AmoCourier::new(config(), Some(self.hub.clone()), texts());
+        let courier = AmoCourier::new(config(), Some(self.hub.clone()), texts()).with_marks(Some(Keyer::new(b"a key of a test")));
         let mut talk = courier.begin(jobs, &self.notes, self.wall_ms);
         let mut step = talk.next(None);
         let mut sending: Vec<Seq> = Vec::new();

@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
+mod both_ways;
 #[path = "../delivery/clock.rs"]
 mod clock;
 mod contacts;
 mod drain;
 mod guests;
 mod hand;
+mod hub_chaos;
+mod hub_preorders;
 mod hub_products;
 mod hub_receipts;
 mod hub_rig;

@@ -4,14 +4,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use limegate::clock::{Clock, SharedClock};
-use limegate::config::Delivery;
+use limegate::config::{self, Delivery};
 use limegate::crm::amocrm::{AmoCourier, setup};
 use limegate::crm::setup::{Mode, Plan, drive};
 use limegate::delivery::{Courier, Limit, Parts, Remote, Remotes, Runner};
 use limegate::domain::{Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, Secret, ServicePointId};
+use limegate::feed::{self, Feed};
+use limegate::flow::contacts::Keyer;
 use limegate::http::{Answer, Bearer, BoxFuture, Endpoint, Exchange, Failure, Request, Transport};
 use limegate::journal::{Destination, Record, Store};
 use limegate::lime::LimeCourier;
+use limegate::lime::feed::{Kind, LimeFeed};
 use limegate::status::Hub;
 use sandbox::{Host, Site, What};
 use serde_json::Value;
@@ -21,7 +24,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::clock::VirtualClock;
-use crate::hand::{config, texts};
+use crate::hand::{self, texts};
 use crate::store::{MemoryStore, POLICY};
 
 /// The venue.
@@ -32,7 +35,14 @@ pub struct Venue {
     pub hub: Arc<Hub>,
     pub chance: fastrand::Rng,
     pub made: Vec<Uuid>,
+    /// What of the integration the box runs.
+    pub integration: Option<config::Hub>,
     media: Vec<Medium>,
+}
+
+/// The box's key for marks.
+pub fn keyer() -> Keyer {
+    Keyer::new(&[7; 32])
 }
 
 /// A gateway that runs.
@@ -80,6 +90,7 @@ impl Venue {
             hub: Arc::new(Hub::default()),
             chance,
             made: Vec::new(),
+            integration: None,
             media,
         };
         assert!(venue.set_up(Mode::Apply).await.is_complete());
@@ -98,7 +109,7 @@ impl Venue {
 
     /// `limegate crm setup`.
     pub async fn set_up(&self, mode: Mode) -> Plan {
-        drive(&self.amocrm(), &mut setup::errand(config(), texts(), mode)).await.unwrap()
+        drive(&self.amocrm(), &mut setup::errand(hand::config(), texts(), mode)).await.unwrap()
     }
 
     fn amocrm(&self) -> Endpoint {
@@ -151,8 +162,23 @@ impl Venue {
             drain: Duration::from_secs(5),
         };
         let lime = LimeCourier::new("box", self.clock.stamp().boot, jiff::tz::TimeZone::UTC);
-        let couriers: [Arc<dyn Courier>; 2] = [Arc::new(lime), Arc::new(AmoCourier::new(config(), None, texts()))];
-        let tasks = couriers.map(|courier| {
+        let amocrm = AmoCourier::new(hand::config(), self.integration.clone(), texts()).with_marks(Some(keyer()));
+        let couriers: [Arc<dyn Courier>; 2] = [Arc::new(lime), Arc::new(amocrm)];
+        let mut tasks = Vec::new();
+        for feed in self.feeds() {
+            let remote = if feed.host() == limegate::delivery::Host::Lime { Some(&remotes.lime) } else { remotes.crm.as_ref() };
+            let parts = feed::Parts {
+                store: self.store.clone(),
+                remote: Arc::clone(remote.unwrap()),
+                courier: Arc::clone(&couriers[1]),
+                hub: self.hub.clone(),
+                clock: clock.clone(),
+                hint: feed::Hint::default(),
+                chance: self.chance.fork(),
+            };
+            tasks.push(tokio::spawn(feed::run(feed, parts, stopped.clone())));
+        }
+        tasks.extend(couriers.map(|courier| {
             let parts = Parts {
                 store: self.store.clone(),
                 courier,
@@ -164,8 +190,29 @@ impl Venue {
                 chance: self.chance.fork(),
             };
             tokio::spawn(Runner::new(parts).run(stopped.clone()))
-        });
-        Running { stop, tasks: tasks.into() }
+        }));
+        Running { stop, tasks }
+    }
+
+    fn feeds(&self) -> Vec<Box<dyn Feed>> {
+        let Some(hub) = &self.integration else { return Vec::new() };
+        let mut feeds = limegate::crm::amocrm::feeds(hub, Some(&keyer()), &texts());
+        feeds.push(Box::new(LimeFeed::new(Kind::Clients)));
+        feeds
+    }
+
+    /// Lime is asked something, past the gateway.
+    pub fn ask_lime(&self, path: &str) -> Value {
+        let mut site = self.site.lock().unwrap();
+        let request = http::Request::get(path).header("authorization", format!("Bearer {}", site.lime.token())).body(bytes::Bytes::new()).unwrap();
+        let What::Whole(response) = site.call(Host::Lime, self.clock.now_ms(), self.clock.stamp().wall_ms, request).what else { panic!("no answer") };
+        serde_json::from_slice(response.body()).unwrap()
+    }
+
+    /// A cashier or a manager does something.
+    pub fn act(&self, host: Host, action: &str, body: &Value) -> Value {
+        let (now, wall) = (self.clock.now_ms(), self.clock.stamp().wall_ms);
+        self.site.lock().unwrap().act(host, action, now, wall, body).unwrap_or_else(|message| panic!("{action}: {message}"))
     }
 
     /// Waits, at most `seconds` of virtual time, until nothing waits for a destination.
@@ -244,6 +291,11 @@ impl Transport for Line {
                     plain = plain.header(name, value);
                 }
                 let plain = plain.body(request.body.clone().unwrap_or_default()).unwrap();
+                let since = self.clock.now_ms();
+                let held = || self.site.lock().unwrap().held_ms(self.host, &plain).is_some_and(|held| self.clock.now_ms() < since + held);
+                while held() {
+                    sleep(Duration::from_millis(500)).await;
+                }
                 let outcome = self.site.lock().unwrap().call(self.host, self.clock.now_ms(), self.clock.stamp().wall_ms, plain);
                 sleep(Duration::from_millis(outcome.after_ms)).await;
                 self.wander().await;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
+mod bookings;
 #[path = "../delivery/clock.rs"]
 mod clock;
 mod goods;

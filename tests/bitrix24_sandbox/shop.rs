@@ -18,6 +18,7 @@ use limegate::feed;
 use limegate::flow::contacts::Keyer;
 use limegate::http::{Answer, Bearer, Endpoint};
 use limegate::journal::{Destination, LedgerKey, Record, Store};
+use limegate::lime::feed::{Kind, LimeFeed};
 use limegate::status;
 use sandbox::faults::{Mode, Rule};
 use sandbox::{Host, Site, What};
@@ -37,6 +38,8 @@ pub struct Shop {
     pub chance: fastrand::Rng,
     /// The portal is reached as a local app, which keeps its tokens here; else by a webhook.
     pub app: Option<tempfile::TempDir>,
+    /// Feeds of Lime's that run beside the portal's.
+    pub lime_feeds: Vec<Kind>,
     told: u64,
 }
 
@@ -69,6 +72,7 @@ impl Shop {
             hub,
             chance: fastrand::Rng::with_seed(seed),
             app: None,
+            lime_feeds: Vec::new(),
             told: 0,
         }
     }
@@ -183,10 +187,11 @@ impl Shop {
         };
         let mut tasks = vec![tokio::spawn(Runner::new(parts).run(stopped.clone()))];
         if with_feeds {
-            for one in feeds(&self.named(), &self.hub, Some(&keyer())) {
+            let of_lime = self.lime_feeds.iter().map(|kind| Box::new(LimeFeed::new(*kind)) as Box<dyn feed::Feed>);
+            for one in feeds(&self.named(), &self.hub, Some(&keyer())).into_iter().chain(of_lime) {
                 let parts = feed::Parts {
                     store: self.store.clone(),
-                    remote: Arc::clone(remotes.crm.as_ref().unwrap()),
+                    remote: Arc::clone(if one.host() == limegate::delivery::Host::Lime { &remotes.lime } else { remotes.crm.as_ref().unwrap() }),
                     courier: Arc::clone(&courier),
                     hub: Arc::new(status::Hub::default()),
                     clock: clock.clone(),

@@ -37,6 +37,8 @@ pub struct Deal {
     pub contacts: Vec<u64>,
     /// Lime's id of the product, quantity.
     pub rows: Vec<(String, f64)>,
+    /// What was given back of it, roubles.
+    pub returned: Option<f64>,
     /// What was written to staff on it.
     pub notes: Vec<String>,
     pub changed: String,
@@ -264,6 +266,7 @@ fn amo_deal(item: &Value, state: &Value) -> Deal {
         stage: text(&stage["name"]),
         contacts: list(&item["contacts"]).iter().filter_map(Value::as_u64).collect(),
         rows,
+        returned: number(&item["fields"]["LIME_REFUNDED"]),
         notes: list(&state["notes"]).iter().filter(mine).map(|note| text(&note["params"]["text"])).collect(),
         changed: item["updated_at"].to_string(),
     }
@@ -287,6 +290,7 @@ fn bitrix_deal(item: &Value, state: &Value) -> Deal {
         stage: text(&stage["name"]),
         contacts: contacts.iter().filter_map(Value::as_u64).collect(),
         rows,
+        returned: number(uf(item, "LIME_REFUNDED")),
         notes: list(&state["timeline"]).iter().filter(mine).map(said).collect(),
         changed: text(&item["updatedTime"]),
     }

@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
 
-/// A story, and a test of it with each CRM.
+/// A story, with what its venue has in `[hub]`, and a test of it with each CRM.
 macro_rules! stories {
-    ($($(#[$doc:meta])* $name:ident($story:ident) $body:block)*) => {
+    ($($(#[$doc:meta])* $name:ident($story:ident $(, $more:literal)?) $body:block)*) => {
         $(
             mod $name {
+                #[allow(unused_imports, reason = "some stories need nothing of their file")]
                 use super::*;
 
                 async fn tell(mut $story: crate::story::Story) {
@@ -17,12 +18,12 @@ macro_rules! stories {
 
                 #[tokio::test(start_paused = true)]
                 async fn with_amocrm() {
-                    tell(crate::story::Story::begin(sandbox::Host::Amocrm, stringify!($name)).await).await;
+                    tell(crate::story::Story::begin(sandbox::Host::Amocrm, stringify!($name), concat!($($more)?)).await).await;
                 }
 
                 #[tokio::test(start_paused = true)]
                 async fn with_bitrix24() {
-                    tell(crate::story::Story::begin(sandbox::Host::Bitrix24, stringify!($name)).await).await;
+                    tell(crate::story::Story::begin(sandbox::Host::Bitrix24, stringify!($name), concat!($($more)?)).await).await;
                 }
             }
         )*

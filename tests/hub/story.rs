@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use limegate::journal::{Destination, Store};
 use sandbox::Host;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -15,24 +16,18 @@ use crate::venue::Venue;
 const PATIENCE_S: u64 = 900;
 
 /// How long nothing may move once everything has arrived.
-const QUIET: Duration = Duration::from_secs(1_800);
+const QUIET: Duration = Duration::from_secs(120);
 
 pub struct Story {
     pub venue: Venue,
     told: Vec<String>,
-    /// What is said once the story asks for a time without news.
-    skip_quiet: bool,
 }
 
 impl Story {
-    pub async fn begin(crm: Host, name: &str) -> Self {
-        Self::with(crm, name, "").await
-    }
-
-    /// With more in `[hub]`.
-    pub async fn with(crm: Host, name: &str, more: &str) -> Self {
+    /// Before anything happens. `more`: what the venue's `[hub]` has besides.
+    pub async fn begin(crm: Host, name: &str, more: &str) -> Self {
         let more = format!("{more}\n{}", DEFAULTS);
-        let mut story = Self { venue: Venue::new(crm, &more).await, told: vec![format!("# {name}, {}", crm.name())], skip_quiet: false };
+        let mut story = Self { venue: Venue::new(crm, &more).await, told: vec![format!("# {name}, {}", crm.name())] };
         // What was there before the box came is not what the stories are about.
         story.everything_has_arrived().await;
         story
@@ -53,7 +48,7 @@ impl Story {
     }
 
     fn fail(&self, text: &str, found: &dyn Debug) -> ! {
-        let dead = self.venue.store.dead(limegate::journal::Destination::Crm);
+        let dead = self.venue.store.dead(Destination::Crm);
         panic!("\n{}\nThen  {text}\n\nbut there is: {found:#?}\n\nwaiting: {}, given up: {dead:#?}", self.told.join("\n"), self.venue.waiting())
     }
 
@@ -117,26 +112,27 @@ impl Story {
         for _ in 0..3_600 {
             sleep(Duration::from_secs(1)).await;
             calm = if self.venue.waiting() == 0 { calm + 1 } else { 0 };
-            if calm > 90 {
+            if calm > 45 {
                 return;
             }
         }
         self.fail("everything has arrived", &self.venue.waiting());
     }
 
+    pub async fn time_passes(&self, seconds: u64) {
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
     /// What every story ends with: nothing is given up, nothing stands there twice, and nothing goes back and forth.
     pub async fn ends_well(&mut self) {
         self.everything_has_arrived().await;
-        let dead = self.venue.store.dead(limegate::journal::Destination::Crm);
+        let dead = self.venue.store.dead(Destination::Crm);
         if !dead.is_empty() {
             self.fail("nothing is given up", &dead);
         }
         let doubled = self.venue.doubled();
         if !doubled.is_empty() {
             self.fail("nothing stands in the CRM twice", &doubled);
-        }
-        if self.skip_quiet {
-            return;
         }
         let before = self.moved();
         sleep(QUIET).await;

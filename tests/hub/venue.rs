@@ -19,7 +19,7 @@ use limegate::journal::{Destination, LedgerKey, Record, Store};
 use limegate::lime::LimeCourier;
 use limegate::status::Hub;
 use sandbox::{Host, Site, What};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -47,7 +47,7 @@ struct Running {
 /// The config of a venue; `more` is the end of its `[hub]`.
 fn config(crm: Host, more: &str) -> Config {
     let table = match crm {
-        Host::Bitrix24 => "kind = \"bitrix24\"\nwebhook = { env = \"CRM\" }\npasses = { record = \"timeline\" }",
+        Host::Bitrix24 => "kind = \"bitrix24\"\nwebhook = { env = \"CRM\" }\npasses = \"timeline\"",
         _ => {
             "kind = \"amocrm\"\nurl = \"https://park.amocrm.ru\"\ntoken = { env = \"CRM\" }\n\
              passes = { pipeline = \"Проходы\", stage = \"Прошёл\" }"
@@ -55,21 +55,25 @@ fn config(crm: Host, more: &str) -> Config {
     };
     let text = format!(
         "[site]\nid = \"test-north\"\ntitle = \"Test\"\ntimezone = \"Europe/Moscow\"\n\
-         [[gate]]\nid = \"n1\"\ntitle = \"Вход\"\nservice_point = \"sp-4\"\nreader = \"ironlogic-z2\"\nport = \"/dev/ttyUSB0\"\n\
-         [lime]\nurl = \"https://lime.example\"\ntoken = {{ env = \"LIME\" }}\n[crm]\n{table}\n\
+         [[gate]]\nid = \"n1\"\ntitle = \"Вход\"\nservice_point = \"sp-4\"\nreader = \"ironlogic-z2\"\nport = \"/dev/serial/by-id/usb-1\"\n\
+         [lime]\nurl = \"https://lime.park.ru/gw/v1\"\ntoken = {{ env = \"LIME\" }}\n[crm]\n{table}\n\
          [hub]\nenabled = true\nclients = [\"registration\", \"change\", \"purchase\", \"pass\"]\n{more}\n"
     );
-    match limegate::config::from_bytes("test.toml".as_ref(), text.as_bytes(), &Environment::of_process()) {
+    let variables = ["CRM", "LIME"].map(|name| (name.to_owned(), Secret::new("https://park.bitrix24.ru/rest/1/x/"))).into();
+    let environment = Environment { variables, ..Environment::of_process() };
+    match limegate::config::from_bytes("test.toml".as_ref(), text.as_bytes(), &environment) {
         Ok((config, _)) => config,
-        Err(mistakes) => panic!("{mistakes:#?}"),
+        Err(mistakes) => panic!("{:#?}", mistakes.iter().map(|one| (one.code, &one.message)).collect::<Vec<_>>()),
     }
 }
 
 impl Venue {
     /// An account that `limegate crm setup` has made ready, and a gateway that runs.
     pub async fn new(crm: Host, more: &str) -> Self {
+        let mut site = Site::new(11);
+        site.lime.first_day();
         let mut venue = Self {
-            site: Arc::new(Mutex::new(Site::new(11))),
+            site: Arc::new(Mutex::new(site)),
             store: Arc::new(MemoryStore::new()),
             clock: Arc::new(VirtualClock::new()),
             config: config(crm, more),
@@ -252,13 +256,6 @@ impl Venue {
     pub fn waiting(&self) -> u64 {
         Destination::ALL.iter().map(|to| self.store.pending_count(*to)).sum()
     }
-
-    /// Requests that change something: labels of what was asked of Lime and of the CRM since call number `after`.
-    pub fn writes(&self, after: u64) -> Vec<String> {
-        let site = self.site.lock().unwrap();
-        let calls = site.log.calls().filter(|call| call.number > after).map(|call| json!(call));
-        calls.map(|call| call.to_string()).collect()
-    }
 }
 
 fn limit_rate(crm: Host) -> f64 {
@@ -283,8 +280,8 @@ impl Transport for Line {
                 // A long poll is answered when there is something, or when its time is up.
                 let mut waited = 0;
                 while let Some(held) = self.held_ms(&plain).filter(|held| waited < *held) {
-                    sleep(Duration::from_millis(250.min(held))).await;
-                    waited += 250;
+                    sleep(Duration::from_millis(held.min(1_000))).await;
+                    waited += 1_000;
                 }
                 let outcome = self.site.lock().unwrap().call(self.host, self.clock.now_ms(), self.clock.stamp().wall_ms, plain);
                 sleep(Duration::from_millis(outcome.after_ms + 10)).await;
@@ -309,6 +306,7 @@ impl Line {
         for (name, value) in &request.headers {
             plain = plain.header(name, value);
         }
+        plain = plain.header("content-type", "application/json");
         plain.body(request.body.clone().unwrap_or_default()).unwrap()
     }
 

@@ -25,6 +25,13 @@ impl Lime {
         }
     }
 
+    /// A venue on its first day: nobody is known and no card is given out.
+    pub fn first_day(&mut self) {
+        self.clients.clear();
+        self.media.clear();
+        self.rights.clear();
+    }
+
     /// Adds a medium that is nobody's, or changes it: `rights` as the entitlements have them (`id`, `kind`, `amount`, `from`, `to`, `sp`, `win`,
     /// `daily_limit`). One right may be named by several media. False when this is no such list.
     pub fn put_medium(&mut self, kind: &str, value: &str, blocked: bool, rights: &serde_json::Value) -> bool {

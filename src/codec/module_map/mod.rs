@@ -149,7 +149,7 @@ impl ModuleMap {
     /// When it is no map.
     pub fn parse(file: &str, text: &str) -> Result<Self, MapError> {
         let invalid = |message: String| MapError::Invalid { file: file.to_owned(), message };
-        let raw: raw::RawMap = toml::from_str(text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
+        let raw: raw::RawMap = crate::files::toml(text).map_err(|error| invalid(error.trim_end().to_owned()))?;
         raw.check().map_err(invalid)
     }
 

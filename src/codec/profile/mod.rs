@@ -242,7 +242,7 @@ impl Profile {
     /// When it is no profile, or its samples do not decode to what it says.
     pub fn parse(file: &str, text: &str) -> Result<Self, ProfileError> {
         let invalid = |message: String| ProfileError::Invalid { file: file.to_owned(), message };
-        let raw: raw::RawProfile = toml::from_str(text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))?;
+        let raw: raw::RawProfile = crate::files::toml(text).map_err(|error| invalid(error.trim_end().to_owned()))?;
         let profile = raw.check().map_err(invalid)?;
         sample::check_all(&profile, file)?;
         Ok(profile)

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::crm::card::{self, Card, Known, Written};
 use crate::crm::guests::{self, Told};
 use crate::delivery::{Job, Verdict};
-use crate::domain::{Client, ClientId, Seq, Transaction, WriteOff};
+use crate::domain::{CategoryKind, Client, ClientId, RelationRole, Seq, Transaction, WriteOff};
 use crate::flow::contacts::Link;
 use crate::journal::Learned;
 use crate::lime;
@@ -125,7 +125,8 @@ pub struct Guest {
 
 impl Guest {
     fn new(client: Client, transactions: Vec<Transaction>, jobs: Vec<Job>, place: &Place) -> Self {
-        let told = jobs.iter().map(|job| Need::of(job, place)).fold(Need::default(), Need::and);
+        let mut told = jobs.iter().map(|job| Need::of(job, place)).fold(Need::default(), Need::and);
+        told.make |= told.register && !is_in_a_parents_card(&client);
         Self { client, transactions, jobs, told, contact: None, met: None, rewrite: false }
     }
 
@@ -311,6 +312,12 @@ async fn write_cards(desk: &mut Desk, schema: &Schema, memory: &mut Memory, plac
         }
     }
     end
+}
+
+/// A child whom nobody could reach: their parents' cards show them, and no contact is made until they have a phone or address, grow up, or pass.
+fn is_in_a_parents_card(client: &Client) -> bool {
+    let child = client.category.as_ref().is_some_and(|category| category.kind == CategoryKind::Child);
+    child && client.phones.is_empty() && client.emails.is_empty() && client.relations.iter().any(|relation| relation.role == RelationRole::Parent)
 }
 
 /// What the card shows from here on: where only the person was seen to, the rest is as it was.

@@ -57,7 +57,14 @@ impl Courier for AmoCourier {
 
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
         let memory = Memory::of(&batch, ledger, now_wall_ms);
-        let place = Place { config: self.config.clone(), hub: self.hub.clone(), two_way: self.two_way(), texts: self.texts.clone(), now_wall_ms };
+        let place = Place {
+            config: self.config.clone(),
+            hub: self.hub.clone(),
+            two_way: self.two_way(),
+            keyer: self.keyer.clone(),
+            texts: self.texts.clone(),
+            now_wall_ms,
+        };
         Box::new(Talk::new(move |line| talk(line, batch, memory, place)))
     }
 }
@@ -71,6 +78,8 @@ pub struct Place {
     pub hub: Option<Hub>,
     /// How contacts go both ways; none where they do not.
     pub two_way: Option<TwoWay>,
+    /// The box's key for marks.
+    pub keyer: Option<Keyer>,
     /// The venue's words.
     pub texts: Texts,
     /// The best wall time when it began.

@@ -23,9 +23,15 @@ pub fn external_id(element: &Value) -> Option<String> {
     if element.get("is_deleted").and_then(Value::as_bool) == Some(true) {
         return None;
     }
+    coded(element, EXTERNAL_ID).filter(|id| !id.trim().is_empty())
+}
+
+/// The first value of the field with a code.
+#[must_use]
+pub fn coded(element: &Value, code: &str) -> Option<String> {
     let fields = element.get("custom_fields_values")?.as_array()?;
-    let field = fields.iter().find(|field| field.get("field_code").and_then(Value::as_str) == Some(EXTERNAL_ID))?;
-    wire::text(field.get("values")?.as_array()?.first()?.get("value")).filter(|id| !id.trim().is_empty())
+    let field = fields.iter().find(|field| field.get("field_code").and_then(Value::as_str) == Some(code))?;
+    wire::text(field.get("values")?.as_array()?.first()?.get("value"))
 }
 
 /// The elements of these products, by Lime's id. Who is not in the answer has none.
@@ -76,7 +82,9 @@ pub async fn with_ids(desk: &mut Desk, catalog: u64, ids: &[u64]) -> Result<BTre
         let page = desk.page(wire::get(&path, "GET /catalogs/{id}/elements?filter"), "elements").await?;
         found.extend(page.items.into_iter().filter_map(|element| Some((wire::id(element.get("id")).filter(|id| part.contains(id))?, element))));
         for id in part {
-            if let (false, Some(element)) = (found.contains_key(id), one(desk, catalog, *id).await?) {
+            if !found.contains_key(id)
+                && let Some(element) = one(desk, catalog, *id).await?
+            {
                 found.insert(*id, element);
             }
         }

@@ -92,6 +92,8 @@ pub struct FeedContacts {
     merges: VecDeque<Merge>,
     /// Events are asked for from here on, seconds since 1970 UTC.
     events_from: i64,
+    /// The best wall time when the watermark was last seen to move, milliseconds since 1970 UTC.
+    moved_ms: Option<i64>,
 }
 
 impl FeedContacts {
@@ -110,10 +112,11 @@ impl FeedContacts {
             next: None,
             merges: VecDeque::new(),
             events_from: 0,
+            moved_ms: None,
         }
     }
 
-    fn begin(&mut self, ledger: &dyn Ledger) -> Turn {
+    fn begin(&mut self, ledger: &dyn Ledger, now_wall_ms: i64) -> Turn {
         self.news.clear();
         self.merges.clear();
         (self.moved, self.next) = (false, None);
@@ -123,7 +126,8 @@ impl FeedContacts {
             Some(cursor) => {
                 self.cursor = cursor;
                 let filters = schema.filters && !self.ignores_filters;
-                let (reading, request) = Reading::new(LIST, self.cursor.cards.clone(), filters);
+                let quiet = now_wall_ms.saturating_sub(*self.moved_ms.get_or_insert(now_wall_ms)) > OVERLAP * 1000;
+                let (reading, request) = Reading::after(LIST, self.cursor.cards.clone(), filters, quiet);
                 self.phase = Phase::Reading(reading);
                 Turn::Ask(request)
             }
@@ -157,6 +161,9 @@ impl FeedContacts {
                         request
                     }
                     Took::News(news, mark, next) => {
+                        if mark.at != self.cursor.cards.at {
+                            self.moved_ms = None;
+                        }
                         self.moved |= mark != self.cursor.cards;
                         self.cursor.cards = mark;
                         self.news.extend(news);
@@ -317,9 +324,9 @@ impl Feed for FeedContacts {
         Host::Crm
     }
 
-    fn next(&mut self, heard: Heard<'_>, ledger: &dyn Ledger, _now_wall_ms: i64) -> Turn {
+    fn next(&mut self, heard: Heard<'_>, ledger: &dyn Ledger, now_wall_ms: i64) -> Turn {
         match heard {
-            Heard::Begin => self.begin(ledger),
+            Heard::Begin => self.begin(ledger, now_wall_ms),
             Heard::Answer(answer) => self.hear(answer, ledger),
             Heard::Kept => self.keep(),
         }

@@ -97,11 +97,14 @@ pub async fn meet(
         if to_lime.is_empty() {
             return Ok(Some(Met { link, to_crm, now, learned }));
         }
+        // Along with it, what the answers before said: Lime's feed does not wait for the end of this conversation.
+        let learned = learned.into_iter().chain(std::mem::take(&mut memory.wrote)).collect();
         match write_lime(desk, guest, contact.id, &to_lime, learned).await? {
             Written::Done(client) => {
                 let shown = lime_card(&client).into_iter().filter(|(field, _)| to_lime.contains_key(field)).collect();
                 link.arrived(&two_way.keyer, &id, Side::Lime, &shown);
                 let wrote = clients::wrote(&client);
+                memory.wrote.push(wrote.clone());
                 desk.learn(wrote.key, wrote.value);
                 guest.is_now(*client);
                 return Ok(Some(settled(desk, memory, &id, link, to_crm, now)));

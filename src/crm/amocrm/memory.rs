@@ -7,7 +7,7 @@ use crate::crm::guests::Guests;
 use crate::delivery::{Job, Ledger, Work};
 use crate::domain::{ClientId, Told, WriteOff};
 use crate::flow::contacts::{Link, overruled_key};
-use crate::journal::LedgerKey;
+use crate::journal::{Learned, LedgerKey};
 
 use super::desk::Desk;
 use super::ledger::{self, ContactLine};
@@ -29,6 +29,8 @@ pub struct Memory {
     pub guests: Guests,
     /// What else was looked up.
     pub looked: Looked,
+    /// Which versions of clients are ours, not on disk yet.
+    pub wrote: Vec<Learned>,
 }
 
 impl Memory {
@@ -42,6 +44,7 @@ impl Memory {
             walk: ledger.get(&ledger::walk()).and_then(|text| text.parse().ok()).unwrap_or(0),
             guests: Guests::new(ledger, now_wall_ms),
             looked: Looked::default(),
+            wrote: Vec::new(),
         };
         for client in batch.iter().filter_map(client_of) {
             if memory.contacts.contains_key(client) {

@@ -9,6 +9,7 @@
 //! a person's data in a reason, a label or a ledger key.
 
 pub mod audit;
+mod bookings;
 mod cards;
 pub mod contact;
 pub mod courier;
@@ -18,6 +19,7 @@ mod elements;
 pub mod errors;
 pub mod feed_contacts;
 pub mod feed_deals;
+pub mod glance;
 mod groups;
 pub mod hub_setup;
 pub mod lead;
@@ -26,6 +28,7 @@ mod links;
 mod meeting;
 mod memory;
 mod moments;
+mod notes;
 pub mod oauth;
 mod passes;
 pub mod places;
@@ -56,6 +59,9 @@ pub fn feeds(hub: &Hub, keyer: Option<&Keyer>, texts: &Texts) -> Vec<Box<dyn Fee
     let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
     if let Some(keyer) = keyer.filter(|_| hub.contacts.to_lime || hub.contacts.to_crm) {
         feeds.push(Box::new(feed_contacts::FeedContacts::new(hub.poll, keyer.clone(), texts.clone())));
+    }
+    if hub.preorders.to_lime {
+        feeds.push(Box::new(feed_deals::FeedDeals::new(hub.clone())));
     }
     feeds
 }

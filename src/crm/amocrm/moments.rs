@@ -13,6 +13,8 @@ pub struct Need {
     pub card: bool,
     /// Where the client has no contact, one is looked for and else made.
     pub make: bool,
+    /// The client was told of by themselves: whether they get a contact is seen once they are read, for children are in their parents' cards.
+    pub register: bool,
     /// Both cards are read anew and merged.
     pub merge: bool,
     /// The contact that was told of.
@@ -43,7 +45,7 @@ impl Need {
             Told::Client { deleted: true, .. } => Self::default(),
             Told::Client { .. } => Self {
                 card: moments.change,
-                make: moments.registration || moments.change,
+                register: moments.registration || moments.change,
                 merge: two_way.is_some_and(|two_way| two_way.rules.to_crm),
                 lime_ms: Some(change.changed_ms),
                 ..Self::default()
@@ -56,8 +58,12 @@ impl Need {
             }
             // The pass itself sees to it.
             Told::Receipt(receipt) if receipt.kind == ReceiptKind::WriteOff => Self::default(),
-            Told::Receipt(_) => Self { card: moments.purchase, make: true, ..Self::default() },
-            Told::Preorder(_) => Self { make: true, ..Self::default() },
+            Told::Receipt(receipt) => {
+                let sold = matches!(receipt.kind, ReceiptKind::Sale | ReceiptKind::TopUp | ReceiptKind::Refund);
+                let deals = sold && place.hub.as_ref().is_some_and(|hub| !hub.deals.is_empty());
+                Self { card: moments.purchase, make: deals || moments.purchase, ..Self::default() }
+            }
+            Told::Preorder(_) => Self { make: place.hub.as_ref().is_some_and(|hub| hub.preorders.to_crm), ..Self::default() },
             Told::Contact { .. } | Told::Product(_) | Told::ProductGone(_) | Told::Deal { .. } => Self::default(),
         }
     }
@@ -68,6 +74,7 @@ impl Need {
         Self {
             card: self.card || other.card,
             make: self.make || other.make,
+            register: self.register || other.register,
             merge: self.merge || other.merge,
             contact: other.contact.or(self.contact),
             lime_ms: self.lime_ms.max(other.lime_ms),
@@ -78,6 +85,6 @@ impl Need {
     /// The client's card has to be seen to. `known`: they have a contact; `shown`: a card that shows this job already.
     #[must_use]
     pub fn is_due(self, known: bool, shown: bool) -> bool {
-        if known { self.merge || self.card && !shown } else { self.make || self.merge && self.contact.is_some() }
+        if known { self.merge || self.card && !shown } else { self.make || self.register || self.merge && self.contact.is_some() }
     }
 }

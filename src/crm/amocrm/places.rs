@@ -93,6 +93,9 @@ pub struct Places {
     /// Fields of its elements, by code.
     pub product: BTreeMap<String, Field>,
     complete: bool,
+    /// The account's currency: `RUB`.
+    #[serde(default)]
+    pub currency: String,
     /// When it was read, milliseconds since 1970 UTC.
     pub read_ms: i64,
 }
@@ -186,7 +189,8 @@ pub fn resolve(raw: &Raw, hub: &Hub, before: Option<&Places>, now_ms: i64) -> (P
     };
     let products = !hub.products || PRODUCT_FIELDS.iter().all(|(code, ..)| product.contains_key(*code));
     let complete = problems.is_empty() && products && lead_needed.iter().all(|(code, ..)| lead.contains_key(*code));
-    (Places { mark: mark(hub), rules, bookings, lead, catalog, product, complete, read_ms: now_ms }, problems)
+    let currency = wire::text(raw.account.get("currency")).unwrap_or_else(|| "RUB".to_owned());
+    (Places { mark: mark(hub), rules, bookings, lead, catalog, product, complete, currency, read_ms: now_ms }, problems)
 }
 
 /// The account's list of products.

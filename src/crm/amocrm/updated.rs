@@ -15,8 +15,10 @@ use crate::http::{Answer, Request};
 
 use super::wire::{self, PAGE};
 
-/// So far back before the watermark every reading begins, seconds.
-pub const OVERLAP: i64 = 120;
+/// So far back before the watermark a reading begins, seconds: what was committed late stands there. Once nothing has moved for as long, nothing can.
+pub const OVERLAP: i64 = 60;
+/// Cards of the first page where the list is read newest first: mostly there is nothing new.
+const GLANCE: usize = 50;
 /// Most cards whose update times are remembered; with more, some are told a second time.
 const MOST_SEEN: usize = 2_000;
 
@@ -76,7 +78,7 @@ pub struct Reading {
 #[derive(Debug)]
 enum Way {
     Filtered { from: i64, page: usize },
-    NewestFirst { from: i64, page: usize, gathered: Vec<(i64, u64, Option<News>)> },
+    NewestFirst { from: i64, limit: usize, page: usize, gathered: Vec<(i64, u64, Option<News>)> },
 }
 
 /// What a page came to.
@@ -96,8 +98,14 @@ impl Reading {
     /// Begins after a watermark.
     #[must_use]
     pub fn new(list: List, mark: Watermark, filters: bool) -> (Self, Request) {
-        let from = (mark.at - OVERLAP).max(0);
-        let way = if filters { Way::Filtered { from, page: 1 } } else { Way::NewestFirst { from, page: 1, gathered: Vec::new() } };
+        Self::after(list, mark, filters, false)
+    }
+
+    /// Begins after a watermark. `quiet`: it has not moved for [`OVERLAP`], so that nothing can come late.
+    #[must_use]
+    pub fn after(list: List, mark: Watermark, filters: bool, quiet: bool) -> (Self, Request) {
+        let from = if quiet { mark.at } else { (mark.at - OVERLAP).max(0) };
+        let way = if filters { Way::Filtered { from, page: 1 } } else { newest_first(from, GLANCE) };
         let reading = Self { list, mark, way };
         let request = reading.request();
         (reading, request)
@@ -109,7 +117,7 @@ impl Reading {
             Way::Filtered { from, page } => {
                 format!("filter%5Bupdated_at%5D%5Bfrom%5D={from}&order%5Bupdated_at%5D=asc&limit={PAGE}&page={page}{with}")
             }
-            Way::NewestFirst { page, .. } => format!("order%5Bupdated_at%5D=desc&limit={PAGE}&page={page}{with}"),
+            Way::NewestFirst { limit, page, .. } => format!("order%5Bupdated_at%5D=desc&limit={limit}&page={page}{with}"),
         };
         wire::get(&format!("/{name}?{query}"), label)
     }
@@ -122,7 +130,7 @@ impl Reading {
         match &mut self.way {
             Way::Filtered { from, page } => {
                 if cards.iter().any(|(at, ..)| at < from) {
-                    self.way = Way::NewestFirst { from: *from, page: 1, gathered: Vec::new() };
+                    self.way = newest_first((self.mark.at - OVERLAP).max(0), GLANCE);
                     return Took::NoFilters(self.request());
                 }
                 let last = cards.iter().map(|(at, ..)| *at).max().unwrap_or(*from);
@@ -137,14 +145,18 @@ impl Reading {
                 self.mark.forget();
                 Took::News(news, self.mark.clone(), full.then(|| self.request()))
             }
-            Way::NewestFirst { from, page, gathered } => {
+            Way::NewestFirst { from, limit, page, gathered } => {
                 let from = *from;
                 let known = cards.iter().any(|(at, ..)| *at < from);
                 let mark = &self.mark;
                 let new = cards.into_iter().filter(|(at, id, _)| *at >= from && mark.seen.get(id) != Some(at));
                 gathered.extend(new.map(|(at, id, card)| (at, id, told(card))));
                 if full && !known {
-                    *page += 1;
+                    if *limit == GLANCE {
+                        self.way = newest_first(from, PAGE);
+                    } else {
+                        *page += 1;
+                    }
                     return Took::Ask(self.request());
                 }
                 let mut gathered = std::mem::take(gathered);
@@ -161,6 +173,10 @@ impl Reading {
             }
         }
     }
+}
+
+fn newest_first(from: i64, limit: usize) -> Way {
+    Way::NewestFirst { from, limit, page: 1, gathered: Vec::new() }
 }
 
 /// When a card was changed last, seconds since 1970 UTC.

@@ -208,9 +208,16 @@ impl Talk {
         }
         if both_ways {
             // The birth date is no more Lime's than the name is.
-            fields.remove("birthdate");
-            if let (Some(meeting), Some(item)) = (&guest.meeting, item) {
-                person::fields(&meeting.merged.to_crm, item, &mut fields);
+            let born = fields.remove("birthdate");
+            match (&guest.meeting, item) {
+                (Some(meeting), Some(item)) if meeting.adopting => {
+                    record::person(known, item, false, &mut fields);
+                    if let (Some(born), true) = (born, item.get("birthdate").and_then(wire::day).is_none_or(str::is_empty)) {
+                        fields.insert("birthdate".to_owned(), born);
+                    }
+                }
+                (Some(meeting), Some(item)) => person::fields(&meeting.merged.to_crm, item, &mut fields),
+                _ => {}
             }
         } else if let Some(item) = item {
             record::person(known, item, guest.ours, &mut fields);

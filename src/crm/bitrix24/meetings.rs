@@ -15,7 +15,7 @@ use super::person;
 use super::talk::{Talk, contact_key, holder_key};
 use crate::crm::card;
 use crate::domain::{ClientId, Fate, Side, Told};
-use crate::flow::contacts::{Keyer, Link, Merged, Read, Rules, lime_card, merge, overruled_key};
+use crate::flow::contacts::{Card, Keyer, Link, Merged, Read, Rules, lime_card, merge, overruled_key};
 use crate::journal::Learned;
 use crate::lime::clients::{self, ClientConflict};
 use crate::lime::{By, Written};
@@ -34,6 +34,21 @@ pub struct Meeting {
     pub merged: Merged,
     /// The link, as it is, is in the ledger.
     saved: bool,
+    /// Some state of it went into the ledger in this conversation.
+    begun: bool,
+    /// The contact was found by a phone or address, which members of a family share: nobody's name is taken for the other's. It gets what it lacks, and
+    /// what differs is left in peace until somebody changes it.
+    pub adopting: bool,
+    /// Lime refused several fields at once: it gets them one by one, so that one bad value keeps no other from arriving.
+    singly: bool,
+}
+
+impl Meeting {
+    /// Lime is not owed this any more.
+    fn written(&mut self, fields: &Card) {
+        self.merged.to_lime.retain(|field, _| !fields.contains_key(field));
+        self.saved = false;
+    }
 }
 
 impl Talk {
@@ -49,7 +64,15 @@ impl Talk {
             Told::Contact { id, client: Some(client), fate } => Some((id.parse::<u64>().ok()?, client.clone(), fate.clone())),
             _ => None,
         });
-        for (id, client, fate) in told.collect::<Vec<_>>() {
+        let told: Vec<_> = told.collect();
+        // A client who is gone from Lime leaves nothing of them here; their contact is people's to keep or delete.
+        for errand in &self.errands {
+            if let Told::Client { id, deleted: true } = &errand.change.told {
+                self.book.learn(Link::ledger_key(id), None);
+                self.book.learn(overruled_key(id), None);
+            }
+        }
+        for (id, client, fate) in told {
             let known = self.contact(&client);
             match fate {
                 Fate::There if known.is_none() => self.found(&client, id, false),
@@ -124,14 +147,23 @@ impl Talk {
         let before = guest.meeting.as_ref().map(|meeting| &meeting.link).or(guest.link.as_ref());
         // A link with another contact says nothing of this one.
         let mut link = before.filter(|link| link.contact == id.to_string()).cloned().unwrap_or_else(|| Link::new(id.to_string()));
-        let mut merged = merge(&mut link, keyer, client, &lime, &crm, &rules);
+        let adopting = guest.adopted && before.is_none();
+        let mut merged = if adopting {
+            link = Link::alike(id.to_string(), keyer, client, &lime.card);
+            link.arrived(keyer, client, Side::Crm, &crm.card);
+            Merged::default()
+        } else {
+            merge(&mut link, keyer, client, &lime, &crm, &rules)
+        };
         let asks = !merged.to_lime.is_empty();
         if let Some(guest) = self.guests.get_mut(client) {
+            let earlier = guest.meeting.take();
+            let begun = earlier.as_ref().is_some_and(|earlier| earlier.begun);
             // What gave way in an earlier merge of this conversation gave way all the same.
-            if let Some(earlier) = guest.meeting.take() {
+            if let Some(earlier) = earlier {
                 merged.overruled.splice(0..0, earlier.merged.overruled);
             }
-            guest.meeting = Some(Meeting { link, merged, saved: false });
+            guest.meeting = Some(Meeting { link, merged, saved: false, begun, adopting, singly: false });
         }
         asks
     }
@@ -142,15 +174,15 @@ impl Talk {
         for client in clients {
             let Some(guest) = self.guests.get_mut(client) else { continue };
             let Some(meeting) = guest.meeting.as_mut().filter(|meeting| !meeting.saved) else { continue };
-            meeting.saved = true;
+            (meeting.saved, meeting.begun) = (true, true);
             lines.extend(meeting.merged.learned(client, &meeting.link, self.kept.get(&overruled_key(client)), self.now_ms));
         }
         lines
     }
 
     async fn write_to_lime(&mut self, client: &ClientId, item: &Value, mut first: Vec<Learned>) -> Result<(), Halt> {
-        for _ in 0..MERGES {
-            let Some((version, contact, wanted)) = self.owed_to_lime(client) else { return Ok(()) };
+        let mut merges = 1;
+        while let Some((version, contact, wanted)) = self.owed_to_lime(client) {
             let reference = format!("b24:contact:{contact}");
             let request = clients::change(client, version, &person::to_lime(&wanted), By { origin: ORIGIN, reference: &reference });
             first.extend(self.unsaved(std::iter::once(client)));
@@ -161,44 +193,38 @@ impl Talk {
             match clients::changed(&answer) {
                 Written::Done(now) => {
                     meeting.link.arrived(&keyer, client, Side::Lime, &person::of_those_sent(lime_card(&now), &wanted));
-                    meeting.merged.to_lime.clear();
-                    meeting.saved = false;
+                    meeting.written(&wanted);
                     let Learned { key, value } = clients::wrote(&now);
                     *known = now;
                     self.book.learn(key, value);
-                    return Ok(());
                 }
-                Written::Conflict(ClientConflict { current: Some(now) }) => {
+                Written::Conflict(ClientConflict { current: Some(now) }) if merges < MERGES => {
+                    merges += 1;
                     meeting.link.failed(&keyer, client, Side::Lime, &wanted);
                     *known = now;
                     self.merge(client, item);
                 }
-                Written::Conflict(ClientConflict { current: None }) => {
-                    self.decide_guest(client, &Halt::new("lime/conflict"));
-                    return Ok(());
-                }
+                Written::Conflict(_) => self.decide_guest(client, &Halt::new("lime/conflict")),
+                Written::Refused(_) if wanted.len() > 1 => meeting.singly = true,
                 // It stays as it is on either side until somebody changes something: the contact's card shows what Lime did not take.
                 Written::Refused(_) => {
                     meeting.link.refused(Side::Lime, &wanted);
-                    meeting.merged.to_lime.clear();
-                    meeting.saved = false;
-                    return Ok(());
+                    meeting.written(&wanted);
                 }
-                Written::Later { code, after } => {
-                    self.decide_guest(client, &Halt { reason: code, after });
-                    return Ok(());
-                }
+                Written::Later { code, after } => self.decide_guest(client, &Halt { reason: code, after }),
             }
         }
-        self.decide_guest(client, &Halt::new("lime/conflict"));
         Ok(())
     }
 
-    fn owed_to_lime(&self, client: &ClientId) -> Option<(i64, u64, crate::flow::contacts::Card)> {
+    /// The version to write on, the contact, and what is to be written; none when nothing is, or the client's jobs are to be tried again.
+    fn owed_to_lime(&self, client: &ClientId) -> Option<(i64, u64, Card)> {
         let guest = self.guests.get(client)?;
         let meeting = guest.meeting.as_ref().filter(|meeting| !meeting.merged.to_lime.is_empty())?;
         let Lime::Known(known, _) = &guest.lime else { return None };
-        (!self.open_jobs_of(client).is_empty()).then(|| (known.version, guest.contact.unwrap_or(0), meeting.merged.to_lime.clone()))
+        let most = if meeting.singly { 1 } else { usize::MAX };
+        let wanted = meeting.merged.to_lime.iter().take(most).map(|(field, held)| (*field, held.clone())).collect();
+        (!self.open_jobs_of(client).is_empty()).then(|| (known.version, guest.contact.unwrap_or(0), wanted))
     }
 
     /// The portal has taken what it lacked, and shows this.
@@ -206,8 +232,10 @@ impl Talk {
         let Some(keyer) = self.settings.keyer.clone() else { return };
         let Some(meeting) = self.guests.get_mut(client).and_then(|guest| guest.meeting.as_mut()) else { return };
         let sent = std::mem::take(&mut meeting.merged.to_crm);
-        meeting.link.arrived(&keyer, client, Side::Crm, &person::of_those_sent(person::card(item), &sent));
-        meeting.saved = false;
+        let shown = person::card(item);
+        let shown = if meeting.adopting { shown } else { person::of_those_sent(shown, &sent) };
+        meeting.link.arrived(&keyer, client, Side::Crm, &shown);
+        (meeting.saved, meeting.adopting) = (false, false);
     }
 
     /// The portal does not take it: a mistyped address, most often. True where there was something not to take.
@@ -225,8 +253,10 @@ impl Talk {
             if self.open_jobs_of(client).is_empty() {
                 continue;
             }
+            // The ledger has an earlier state of it, if any was sent; where it would learn what it has, nothing is written.
+            let begun = self.guests.get(client).and_then(|guest| guest.meeting.as_ref()).is_some_and(|meeting| meeting.begun);
             for Learned { key, value } in self.unsaved(std::iter::once(client)) {
-                if self.kept.get(&key) != value.as_deref() {
+                if begun || self.kept.get(&key) != value.as_deref() {
                     self.book.learn(key, value);
                 }
             }

@@ -20,7 +20,9 @@ use super::catalog;
 use super::ended::Ended;
 use super::errands::LookUp;
 use super::fault::{self, Class};
+use super::feed_deals::{CONNECTOR, as_ours};
 use super::notes::{self, Note};
+use super::offline;
 use super::places::{self, Bookings, Places};
 use super::record::ORIGINATOR;
 use super::sale;
@@ -44,6 +46,7 @@ const KEYS: usize = 25;
 /// Looks up in the ledger what delivering can need.
 pub(super) fn look_up(change: &Change, hub: &Hub, look_up: &mut LookUp<'_>) {
     look_up.get(places::ledger_key(hub));
+    look_up.get(offline::ledger_key(CONNECTOR));
     let deal = match &change.told {
         Told::Deal { id, .. } => Some(id.clone()),
         Told::Preorder(preorder) => {
@@ -267,11 +270,11 @@ impl Desk {
             Some(read) => bound.to_lime(&read.booking, &self.keyer),
             None => bound.cancel(),
         };
-        self.to_lime(talk, seq, deal, bound, todo, None).await
+        self.send(talk, seq, deal, bound, todo, None).await
     }
 
     /// Has Lime carry out what a deal wants. `said`: what staff should know besides.
-    async fn to_lime(&mut self, talk: &mut Talk, seq: Seq, deal: u64, mut bound: Bound, mut todo: ToLime, said: Option<String>) -> Result<(), Halt> {
+    async fn send(&mut self, talk: &mut Talk, seq: Seq, deal: u64, mut bound: Bound, mut todo: ToLime, said: Option<String>) -> Result<(), Halt> {
         let key = bound_key(&deal.to_string());
         // Twice: a revision that Lime has gone past is sent anew with a later one.
         for _ in 0..2 {
@@ -363,13 +366,13 @@ impl Desk {
             (ToCrm::Make(wanted), _) => self.make(talk, seq, preorder, &wanted).await,
             (ToCrm::Bind, Some(deal)) => {
                 let todo = bound.bind(&preorder.id);
-                self.to_lime(talk, seq, deal, bound, todo, None).await
+                self.send(talk, seq, deal, bound, todo, None).await
             }
             (ToCrm::Change(wanted), Some(deal)) => self.change(talk, seq, deal, bound, preorder, &wanted).await,
             (ToCrm::Clash, Some(deal)) => {
                 let said = Some(clash(preorder, &talk.settings.texts));
                 let todo = booking.as_ref().map_or(ToLime::Nothing, |booking| bound.to_lime(booking, &self.keyer));
-                self.to_lime(talk, seq, deal, bound, todo, said).await
+                self.send(talk, seq, deal, bound, todo, said).await
             }
             (_, deal) => {
                 if let Some(deal) = deal.filter(|_| bound != Bound::default()) {
@@ -418,7 +421,8 @@ impl Desk {
         let commands = [
             Command::new("crm.item.add", json!({ "entityTypeId": DEAL, "fields": fields })),
             sale::set_rows(None, &wanted.rows, &talk.kept, false).referring("ownerId", 0, &["item", "id"]),
-        ];
+        ]
+        .map(|command| as_ours(command, &talk.kept));
         let outcomes = match talk.portal.create(&commands, vec![seq]).await {
             Ok(outcomes) => outcomes,
             Err(broken) => return Err(talk.broken(broken, &[seq])),
@@ -463,13 +467,13 @@ impl Desk {
         bound.made(preorder, booking::keeps(&self.places), &self.keyer);
         talk.learn(bound_key(&deal.to_string()), Some(bound.to_json()));
         let todo = bound.bind(&preorder.id);
-        self.to_lime(talk, seq, deal, bound, todo, None).await
+        self.send(talk, seq, deal, bound, todo, None).await
     }
 
     /// Puts the rows into a deal that was made and may lack them.
     async fn finish(&mut self, talk: &mut Talk, seq: Seq, deal: u64, preorder: &Preorder) -> Result<(), Halt> {
         let rows = Wanted::of(preorder, &talk.settings.texts).rows;
-        let commands = [sale::set_rows(Some(deal), &rows, &talk.kept, false)];
+        let commands = [as_ours(sale::set_rows(Some(deal), &rows, &talk.kept, false), &talk.kept)];
         let outcomes = talk.portal.ask(&commands).await?;
         let Some((command, outcome)) = commands.first().zip(outcomes.into_iter().next()) else { return Err(Halt::new("crm/unanswered")) };
         match Ended::of(command, outcome, "refused/rows") {
@@ -494,6 +498,7 @@ impl Desk {
             fields.insert("stageId".to_owned(), json!(self.bookings.cancelled));
         }
         let commands = [sale::set_rows(Some(deal), &wanted.rows, &talk.kept, false), sale::change(deal, Value::Object(fields))];
+        let commands = commands.map(|command| as_ours(command, &talk.kept));
         let key = bound_key(&deal.to_string());
         talk.kept.put(key.clone(), Some(bound.to_json()));
         let outcomes = talk.portal.set(&commands, vec![Learned { key: key.clone(), value: Some(bound.to_json()) }]).await?;
@@ -519,7 +524,7 @@ impl Desk {
         talk.learn(key, Some(bound.to_json()));
         if preorder.reference.is_none() {
             let todo = bound.bind(&preorder.id);
-            return self.to_lime(talk, seq, deal, bound, todo, None).await;
+            return self.send(talk, seq, deal, bound, todo, None).await;
         }
         talk.book.confirm(seq, Some(format!("deal:{deal}")));
         Ok(())
@@ -536,7 +541,7 @@ impl Desk {
                 if gone {
                     continue;
                 }
-                commands.push(sale::change(*deal, json!({ field.clone(): one.preorder })));
+                commands.push(as_ours(sale::change(*deal, json!({ field.clone(): one.preorder })), &talk.kept));
                 of.push((*deal, one));
                 for key in [bound_key(&deal.to_string()), deal_key(&one.preorder)] {
                     learned.extend(talk.kept.get(&key).map(|value| Learned { key: key.clone(), value: Some(value.to_owned()) }));

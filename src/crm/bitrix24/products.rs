@@ -150,10 +150,8 @@ impl Wanted {
                     own.insert(product.id.clone());
                     wanted.sections.extend(groups_above(talk, product));
                 }
-                Told::ProductGone(id) => {
-                    if section_of(talk, id).is_none() {
-                        wanted.products.insert(id.clone());
-                    }
+                Told::ProductGone(id) if section_of(talk, id).is_none() => {
+                    wanted.products.insert(id.clone());
                 }
                 _ => {}
             }

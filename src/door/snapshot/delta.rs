@@ -135,9 +135,9 @@ impl Reader {
         } else {
             match serde_json::from_slice::<AnyLine>(line).map_err(|_| bad.clone())? {
                 AnyLine { end: Some(true), count, sha256, .. } => return self.end(count, sha256.as_deref()),
-                AnyLine { m: Some(m), del, state, .. } => {
+                AnyLine { m: Some(m), del, cat, st, rights, .. } => {
                     let hash = self.key.named(&m).ok_or(bad)?;
-                    sink.line(if del == Some(true) { Line::Tombstone(hash) } else { Line::Upsert(hash, state.into()) })?;
+                    sink.line(if del == Some(true) { Line::Tombstone(hash) } else { Line::Upsert(hash, holder(cat, st.as_deref(), rights)) })?;
                 }
                 AnyLine { .. } => return Err(bad),
             }
@@ -198,12 +198,7 @@ struct AnyLine {
     sha256: Option<String>,
     m: Option<String>,
     del: Option<bool>,
-    #[serde(flatten)]
-    state: StateLine,
-}
-
-#[derive(Deserialize)]
-struct StateLine {
+    // What is known of a holder. Not a struct of its own: serde would keep each line as a tree first.
     cat: Option<String>,
     st: Option<String>,
     #[serde(default)]
@@ -251,16 +246,14 @@ impl From<HeaderLine> for Header {
     }
 }
 
-impl From<StateLine> for Holder {
-    fn from(line: StateLine) -> Self {
-        let standing = match line.st.as_deref() {
-            None | Some("ok") => Standing::Good,
-            Some("blocked_client") => Standing::BlockedClient,
-            Some("suspended") => Standing::Suspended,
-            Some(_) => Standing::BlockedCard,
-        };
-        Self { standing, category: line.cat, rights: line.rights.into_iter().map(Entitlement::from).collect() }
-    }
+fn holder(category: Option<String>, standing: Option<&str>, rights: Vec<RightLine>) -> Holder {
+    let standing = match standing {
+        None | Some("ok") => Standing::Good,
+        Some("blocked_client") => Standing::BlockedClient,
+        Some("suspended") => Standing::Suspended,
+        Some(_) => Standing::BlockedCard,
+    };
+    Holder { standing, category, rights: rights.into_iter().map(Entitlement::from).collect() }
 }
 
 impl From<RightLine> for Entitlement {
