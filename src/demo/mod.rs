@@ -7,6 +7,7 @@ mod books;
 mod child;
 mod doors;
 mod guests;
+mod hub;
 mod model;
 mod plain;
 mod run;

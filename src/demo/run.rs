@@ -69,6 +69,10 @@ pub struct DemoArgs {
     /// Plain lines only; Lime alone goes away.
     #[arg(long, conflicts_with_all = ["no_outage", "power_cut"])]
     doors: bool,
+    /// The two-way integration: a cashier sells, a parent changes a phone in the CRM, a manager adds products to a birthday, and each arrives on the other
+    /// side. Plain lines only; nobody comes to the gates.
+    #[arg(long, conflicts_with_all = ["no_outage", "power_cut", "doors"])]
+    hub: bool,
     /// Seed of the guests.
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
@@ -99,7 +103,13 @@ pub fn run(_global: &Global, args: &DemoArgs) -> Exit {
             return Exit::TryAgain;
         }
     };
-    let played = runtime.block_on(async { if args.doors { super::doors::play(args).await } else { Ok(play(args).await?.balance()) } });
+    let played = runtime.block_on(async {
+        match (args.doors, args.hub) {
+            (true, _) => super::doors::play(args).await,
+            (_, true) => super::hub::play(args).await,
+            _ => Ok(play(args).await?.balance()),
+        }
+    });
     match played {
         Ok(true) => Exit::Fine,
         Ok(false) => Exit::Problems,
@@ -139,7 +149,7 @@ async fn play(args: &DemoArgs) -> Result<Books, String> {
 
 /// `limegate crm setup`, as an integrator would run it.
 pub(super) async fn set_up_crm(binary: &std::path::Path, config: &std::path::Path, plain: bool) -> Result<(), String> {
-    let output = tokio::process::Command::new(binary).args(["crm", "setup", "--config"]).arg(config).output().await;
+    let output = tokio::process::Command::new(binary).args(["crm", "setup", "--pipelines", "--config"]).arg(config).output().await;
     let output = output.map_err(|error| format!("cannot run `limegate crm setup`: {error}"))?;
     if !output.status.success() {
         return Err(format!("`limegate crm setup` failed:\n{}", String::from_utf8_lossy(&output.stderr)));
