@@ -385,10 +385,13 @@ async fn rows_of_the_queue_outlive_lost_answers_and_power_cuts() {
     let mut running = shop.start(true);
     shop.settle().await;
     // The answer that reserves the row is lost; then the box goes off when the page is on disk and the row is not cleared yet.
-    for (round, (path, mode)) in
-        [("event.offline.get", Mode::DropAfterCommit), ("event.offline.clear", Mode::Hang { committed: false }), ("event.offline.clear", Mode::DropAfterCommit)]
-            .into_iter()
-            .enumerate()
+    for (round, (path, mode)) in [
+        ("event.offline.get", Mode::DropAfterCommit),
+        ("event.offline.clear", Mode::Hang { committed: false }),
+        ("event.offline.clear", Mode::DropAfterCommit),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let rule = Rule { path: Some(path.to_owned()), count: Some(1), ..Rule::new(Host::Bitrix24, mode) };
         let now = shop.clock.now_ms();
