@@ -35,6 +35,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 const PASSES: u64 = 2_000;
 /// Passes before those that count.
 const WARM: u64 = 100;
+/// Media of a large venue.
+const LARGE: u64 = 200_000;
 /// Bytes that each codec reads.
 const STREAM: usize = 2 << 20;
 const GATE: &str = "n1";
@@ -309,11 +311,53 @@ fn codec(table: &mut Table, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the process has in memory, MB.
+fn resident() -> Result<f64, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1_024.0)
+}
+
+/// The entitlement snapshot of a large venue: taken in as Lime sends it, in pieces, and in use.
+fn large(table: &mut Table, dir: &Path) -> Result<(), Failure> {
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let key = MediaKey::of_venue(&Secret::new("k".repeat(32)));
+    let rules = Rules { zone: TimeZone::UTC, points: BTreeMap::new() };
+    let snapshot = Arc::new(Snapshot::new(key.clone(), rules, Arc::clone(&clock), Vec::new(), None));
+    let mut keeper = Keeper::new(Arc::clone(&snapshot), &dir.join("large"), vec!["sp-1".to_owned()])?;
+    let before = resident()?;
+    let (mut receiving, mut reader) = (keeper.receiving(clock.stamp()), Reader::new(key));
+    let mut sum = ring::digest::Context::new(&ring::digest::SHA256);
+    let header = serde_json::json!({"version": "s-1", "base": null, "generated_at": "2026-11-22T10:15:00Z"});
+    for card in 0..=LARGE {
+        let line = if card == 0 {
+            header.clone()
+        } else {
+            let rights =
+                serde_json::json!([{"id": format!("r-{card}"), "kind": "ticket", "amount": 1, "to": "2027-11-22T10:15:00Z", "sp": ["sp-1"]}]);
+            serde_json::json!({"m": format!("card_uid:{card:08X}"), "c": format!("c-{card}"), "cat": "adult", "st": "ok", "rights": rights})
+        };
+        let line = format!("{line}\n");
+        sum.update(line.as_bytes());
+        reader.take(line.as_bytes(), &mut receiving)?;
+    }
+    let sha: String = sum.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    reader.take(format!("{}\n", serde_json::json!({"end": true, "count": LARGE, "sha256": sha})).as_bytes(), &mut receiving)?;
+    reader.finish()?;
+    keeper.apply(receiving.finish()?, None)?;
+    table.row("entitlement snapshot of 200 000 media: RSS that it adds, MB", resident()? - before, 1, Promised::AtMost(20.0));
+    let size = std::fs::metadata(dir.join("large/entitlements"))?.len();
+    table.row("  on disk, MB", size as f64 / 1e6, 1, Promised::Nothing);
+    Ok(())
+}
+
 fn main() -> Result<ExitCode, Failure> {
     let base = std::env::var_os("LIMEGATE_BENCH_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let dir = tempfile::Builder::new().prefix("door-bench").tempdir_in(base)?;
     let mut table = Table::new("benches/door.rs");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // First: what others have used stays with the process.
+    large(&mut table, dir.path())?;
     runtime.block_on(door(&mut table, dir.path(), "offline", false))?;
     runtime.block_on(door(&mut table, dir.path(), "online", true))?;
     for name in Profile::builtin_names() {

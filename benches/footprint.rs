@@ -7,6 +7,9 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[path = "../tests/mqtt/device.rs"]
+#[allow(dead_code, reason = "shared with the tests of the drivers")]
+mod mqtt_device;
 #[path = "../tests/gateway/park.rs"]
 #[allow(dead_code, reason = "shared with the tests of the gateway")]
 mod park;

@@ -196,11 +196,20 @@ impl Board {
         crate::files::toml(text)
     }
 
+    /// Whether the kernel has to turn this port's RS-485 line round.
+    #[must_use]
+    pub fn turns_round(&self, port: &Path) -> bool {
+        self.serial_at(port).is_some_and(|serial| serial.direction == Some(Direction485::Rts))
+    }
+
+    fn serial_at(&self, port: &Path) -> Option<&SerialPort> {
+        self.serial.iter().find(|serial| std::iter::once(&serial.device).chain(&serial.aliases).any(|name| Path::new(name) == port))
+    }
+
     /// What there is to say about a port named in the config.
     #[must_use]
     pub fn port(&self, port: &Path) -> Port<'_> {
-        let known = self.serial.iter().find(|serial| std::iter::once(&serial.device).chain(&serial.aliases).any(|name| Path::new(name) == port));
-        match known {
+        match self.serial_at(port) {
             Some(SerialPort { firmware: Some(note), .. }) => Port::NeedsFirmware(note),
             Some(_) => Port::Fine,
             None if self.serial.is_empty() || is_plugged_in(port) => Port::Fine,
@@ -285,6 +294,9 @@ mod tests {
             assert_eq!(pi.port(Path::new(adapter)), Port::Fine, "{adapter}");
         }
         assert_eq!(Board::built_in("generic").unwrap().port(Path::new("/dev/ttyS9")), Port::Fine);
+        assert!(
+            pi.turns_round(Path::new("/dev/ttyAMA3")) && !pi.turns_round(Path::new("/dev/ttyAMA0")) && !pi.turns_round(Path::new("/dev/ttyUSB0"))
+        );
         assert_eq!(Board::built_in("toaster"), None);
     }
 }

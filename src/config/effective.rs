@@ -138,6 +138,7 @@ fn module(module: &super::Module) -> Value {
         ModuleKind::WirenBoard(names) => {
             json!({ "device": names.device, "outputs": names.outputs, "inputs": names.inputs, "counters": names.counters })
         }
+        ModuleKind::Gpio(_) => json!({}),
         ModuleKind::Shelly { prefix } => json!({ "device": prefix }),
         ModuleKind::MqttJson { topic } => json!({ "topic": topic }),
         ModuleKind::Modbus { .. } | ModuleKind::GateBoard { .. } => return table,

@@ -44,7 +44,7 @@ pub use examples::{AMOCRM, BITRIX24};
 pub use hub::{ClientMoments, Contacts, DealRule, Hub, Preorders};
 pub use last_good::{keep as keep_good, last as last_good};
 pub use load::{from_bytes, load, text};
-pub use module::{BusLine, Module, ModuleKind, Point, WirenBoard};
+pub use module::{BusLine, GpioLines, Module, ModuleKind, Point, WirenBoard};
 pub use render::{Style, in_short, language_of, render, to_json};
 pub use schema::schema;
 pub use secret::SecretError;

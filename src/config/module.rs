@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::mqtt_modules;
-use crate::codec::{Line, ModuleMap};
+use crate::board::{Board, Line};
+use crate::codec::{Line as SerialLine, ModuleMap};
 
 /// An I/O module or gate board.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub enum ModuleKind {
         /// Its machine number, 0 to 255.
         address: u8,
     },
+    /// The board's own pins.
+    Gpio(GpioLines),
     /// A device of Wiren Board's conventions, behind the broker.
     WirenBoard(WirenBoard),
     /// A Shelly of the second generation or later, behind the broker.
@@ -48,6 +51,31 @@ pub enum ModuleKind {
         /// What its topics begin with.
         topic: String,
     },
+}
+
+/// The board's own lines, by the numbers that a gate's wiring names them by: the board's relays are the outputs, from 0, its contacts the inputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GpioLines {
+    /// Relays.
+    pub outputs: Vec<Line>,
+    /// Contacts.
+    pub inputs: Vec<Line>,
+    /// Lit when a guest may go.
+    pub green: Option<Line>,
+    /// Lit when a guest may not.
+    pub red: Option<Line>,
+    /// Heard with both.
+    pub buzzer: Option<Line>,
+}
+
+impl GpioLines {
+    /// Those of a board.
+    #[must_use]
+    pub fn of(board: &Board) -> Self {
+        let led = |name: &str| board.led.iter().find(|led| led.name == name).cloned();
+        let (outputs, inputs) = (board.relay.clone(), board.input.clone());
+        Self { outputs, inputs, green: led("green"), red: led("red"), buzzer: board.buzzer.first().cloned() }
+    }
 }
 
 /// The controls of a Wiren Board device, by the numbers that a gate's wiring names them by.
@@ -82,7 +110,7 @@ pub struct BusLine {
     /// The port.
     pub port: PathBuf,
     /// Its settings.
-    pub settings: Line,
+    pub settings: SerialLine,
     /// The kernel turns the line round for each frame (TIOCSRS485).
     pub rs485: bool,
 }
@@ -100,6 +128,8 @@ pub enum Point {
 
 /// `kind` of a gate board.
 pub(super) const GATE_BOARD: &str = "gate-board-7e";
+/// `kind` of the board's own pins.
+pub(super) const GPIO: &str = "gpio";
 
 impl ModuleKind {
     /// The line and the address on it, for kinds that are on one.
@@ -107,7 +137,7 @@ impl ModuleKind {
     pub fn on_line(&self) -> Option<(&BusLine, u8)> {
         match self {
             Self::Modbus { line, address, .. } | Self::GateBoard { line, address } => Some((line, *address)),
-            Self::WirenBoard(_) | Self::Shelly { .. } | Self::MqttJson { .. } => None,
+            Self::Gpio(_) | Self::WirenBoard(_) | Self::Shelly { .. } | Self::MqttJson { .. } => None,
         }
     }
 
@@ -125,6 +155,7 @@ impl Module {
         match &self.kind {
             ModuleKind::Modbus { map, .. } => &map.name,
             ModuleKind::GateBoard { .. } => GATE_BOARD,
+            ModuleKind::Gpio(_) => GPIO,
             ModuleKind::WirenBoard(_) => mqtt_modules::WIREN_BOARD,
             ModuleKind::Shelly { .. } => mqtt_modules::SHELLY,
             ModuleKind::MqttJson { .. } => mqtt_modules::MQTT_JSON,
@@ -150,6 +181,9 @@ impl Module {
             (ModuleKind::Modbus { map, .. }, Point::Input(_)) => map.inputs.iter().map(|one| (one.number, one.label.clone())).collect(),
             (ModuleKind::Modbus { map, .. }, Point::Counter(_)) => map.counters.iter().map(|one| (one.number, one.label.clone())).collect(),
             (ModuleKind::GateBoard { .. }, Point::Output(_) | Point::Counter(_)) => vec![(0, "left".to_owned()), (1, "right".to_owned())],
+            (ModuleKind::Gpio(lines), Point::Output(_)) => numbered(&lines.outputs.iter().map(label).collect::<Vec<_>>()),
+            (ModuleKind::Gpio(lines), Point::Input(_)) => numbered(&lines.inputs.iter().map(label).collect::<Vec<_>>()),
+            (ModuleKind::Gpio(_), Point::Counter(_)) => Vec::new(),
             (ModuleKind::WirenBoard(names), Point::Output(_)) => numbered(&names.outputs),
             (ModuleKind::WirenBoard(names), Point::Input(_)) => numbered(&names.inputs),
             (ModuleKind::WirenBoard(names), Point::Counter(_)) => numbered(&names.counters),
@@ -157,6 +191,11 @@ impl Module {
             (ModuleKind::GateBoard { .. }, Point::Input(_)) | (ModuleKind::Shelly { .. }, _) | (ModuleKind::MqttJson { .. }, _) => Vec::new(),
         }
     }
+}
+
+/// What stands beside a line, and its name in the kernel.
+fn label(line: &Line) -> String {
+    line.kernel_name.as_ref().map_or_else(|| line.name.clone(), |kernel| format!("{}, {kernel}", line.name))
 }
 
 fn numbered(names: &[String]) -> Vec<(u16, String)> {

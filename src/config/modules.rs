@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::check::{Checker, Named};
 use super::diagnostic::{Code, Mistakes};
-use super::gates::{PORT_EXAMPLE, clash, port_path, unquoted};
-use super::module::GATE_BOARD;
+use super::gates::{PORT_EXAMPLE, clash, does_not_apply, port_path, unquoted};
+use super::module::{GATE_BOARD, GPIO, GpioLines};
 use super::raw;
 use super::read::{At, nearest};
 use super::{BusLine, Module, ModuleKind, Point, mqtt_modules, ports};
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::codec::{Flow, Line, MapError, ModuleMap, Parity, StopBits};
 use crate::words::config as text;
 
@@ -72,11 +72,29 @@ fn module(raw: &At<raw::Module>, board: Option<&Board>, checker: &mut Checker<'_
         (Some(name), _) if mqtt_modules::KINDS.contains(&name) => mqtt_modules::check(raw, name, checker),
         (Some(name), Some(at)) => {
             mqtt_modules::none_of_it(raw, name, checker);
-            if name == GATE_BOARD { gate_board(raw, at, board, checker) } else { modbus(raw, name, at, board, checker) }
+            match name {
+                GATE_BOARD => gate_board(raw, at, board, checker),
+                GPIO => gpio(raw, at, board, checker),
+                _ => modbus(raw, name, at, board, checker),
+            }
         }
         _ => None,
     };
     Some(Module { id: id?, title: title?, kind: kind? })
+}
+
+/// The pins of the board that `[site]` names.
+fn gpio(raw: &At<raw::Module>, at: &At<String>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<ModuleKind> {
+    for (key, span) in mqtt_modules::line_keys(raw) {
+        does_not_apply(key, "kind", GPIO, &span, checker.mistakes);
+    }
+    let lines = board.map(GpioLines::of).filter(|lines| !lines.outputs.is_empty() || !lines.inputs.is_empty());
+    if lines.is_none() {
+        let boards: Vec<&str> = board::names().filter(|name| Board::built_in(name).is_some_and(|board| !board.relay.is_empty())).collect();
+        let one = checker.mistakes.error(Code::CONFLICT, text::NO_PINS, &at.span, text::SYNTAX_HERE);
+        one.help(text::NO_PINS_HELP.with("boards", boards.join(", ")));
+    }
+    lines.map(ModuleKind::Gpio)
 }
 
 fn gate_board(raw: &At<raw::Module>, at: &At<String>, board: Option<&Board>, checker: &mut Checker<'_>) -> Option<ModuleKind> {
@@ -113,7 +131,7 @@ fn map(kind: &str, at: &At<String>, checker: &mut Checker<'_>) -> Option<ModuleM
     }
     let found = ModuleMap::builtin(kind);
     if found.is_none() {
-        let names: Vec<&str> = ModuleMap::builtin_names().into_iter().chain([GATE_BOARD]).chain(mqtt_modules::KINDS).collect();
+        let names: Vec<&str> = ModuleMap::builtin_names().into_iter().chain([GATE_BOARD, GPIO]).chain(mqtt_modules::KINDS).collect();
         let message = text::UNKNOWN_KIND.with("kind", unquoted(kind));
         let one = checker.mistakes.error(Code::UNKNOWN_KIND, message, &at.span, text::UNKNOWN_HERE);
         if let Some(near) = nearest(kind, names.iter().copied()) {
@@ -143,7 +161,10 @@ fn bus_line(raw: &At<raw::Module>, default: Option<Line>, board: Option<&Board>,
         Some(raw::LineParity::Odd) => Parity::Odd,
         None => settings.parity,
     };
-    Some(BusLine { port: port?, settings, rs485: raw.rs485.as_ref().is_some_and(|rs485| rs485.value) })
+    let port = port?;
+    let by_board = || board.is_some_and(|board| board.turns_round(&port));
+    let rs485 = raw.rs485.as_ref().map_or_else(by_board, |rs485| rs485.value);
+    Some(BusLine { port, settings, rs485 })
 }
 
 fn address(raw: &At<raw::Module>, from: u32, to: u32, checker: &mut Checker<'_>) -> Option<u8> {

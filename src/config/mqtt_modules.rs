@@ -64,7 +64,7 @@ fn names(raw: &raw::Module) -> [KeySpan; 3] {
     [("outputs", first(&raw.outputs)), ("inputs", first(&raw.inputs)), ("counters", first(&raw.counters))]
 }
 
-fn line_keys(raw: &raw::Module) -> Vec<(&'static str, std::ops::Range<usize>)> {
+pub(super) fn line_keys(raw: &raw::Module) -> Vec<(&'static str, std::ops::Range<usize>)> {
     let keys = [
         ("port", span(raw.port.as_ref())),
         ("address", span(raw.address.as_ref())),

@@ -21,7 +21,7 @@ use crate::delivery::{self as letters, LetterError, revive};
 use crate::domain::Seq;
 use crate::door::{ByHand, HandError, NoDoor};
 use crate::feed::Hint;
-use crate::journal::Store;
+use crate::journal::{LedgerKey, Store};
 use crate::lime::feed::Kind;
 use crate::status::{Link, Report, Snapshot};
 use crate::tap::Event;
@@ -73,6 +73,7 @@ pub async fn serve(path: &Path, control: Control) -> std::io::Result<()> {
         .route("/v1/dead/retry", post(retry))
         .route("/v1/dead/drop", post(drop_dead))
         .route("/v1/door/open", post(open_door))
+        .route("/v1/ledger", post(ledger))
         .route("/v1/sync", get(sync_state).post(sync_run))
         .with_state(control);
     let stopped = async move {
@@ -162,6 +163,17 @@ async fn open_door(State(control): State<Control>, Json(order): Json<OpenOrder>)
         Err(error @ (HandError::Busy | HandError::Free)) => (StatusCode::CONFLICT, error.to_string()).into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
     }
+}
+
+#[derive(Deserialize)]
+struct LedgerQuestion {
+    kind: String,
+    key: String,
+}
+
+async fn ledger(State(control): State<Control>, Json(asked): Json<LedgerQuestion>) -> Response {
+    let value = control.store.ledger(&LedgerKey { kind: asked.kind, key: asked.key });
+    Json(serde_json::json!({ "value": value })).into_response()
 }
 
 #[derive(Deserialize)]

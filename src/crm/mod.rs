@@ -9,6 +9,7 @@ pub mod audit;
 pub mod bitrix24;
 pub mod card;
 pub mod deal_fields;
+pub mod glance;
 pub mod guests;
 mod hub_texts;
 pub mod login;

@@ -9,10 +9,12 @@
 mod bus;
 mod count;
 pub mod gate_board;
+pub mod gpio;
 pub mod modbus;
 pub mod mqtt;
 pub mod osdp;
 mod outbox;
+mod waiting;
 pub mod web_json;
 
 use std::pin::Pin;

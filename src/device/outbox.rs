@@ -36,6 +36,11 @@ impl Outbox {
         }
     }
 
+    /// Nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Hands over what waits, as far as there is room.
     pub(super) fn flush(&mut self) {
         while let Some(first) = self.waiting.pop_front() {

@@ -65,6 +65,12 @@ pub enum Turn {
     Trouble(&'static str, String, Duration),
 }
 
+impl From<Box<Turn>> for Turn {
+    fn from(turn: Box<Turn>) -> Self {
+        *turn
+    }
+}
+
 /// One feed: a pure dialogue. No I/O, no clock: `now_wall_ms` is the best wall time, milliseconds since 1970 UTC.
 pub trait Feed: Send {
     /// Its name in cursors, status and logs: `lime.clients`, `amocrm.contacts`.

@@ -12,8 +12,9 @@ use tokio::task::JoinSet;
 use crate::clock::SharedClock;
 use crate::config::{BusLine, Config, DoorConfig, Gate, Module, ModuleKind, PassageBy, SecretError, WiredTo};
 use crate::delivery::Remote;
+use crate::device::gpio::GpioModule;
 use crate::device::mqtt::MqttModule;
-use crate::device::{self, Actuator, Contact, NotOpened, Open, Ordered, Signalled, Started, Voice, Wiring, gate_board, modbus, mqtt};
+use crate::device::{self, Actuator, Contact, NotOpened, Open, Ordered, Signalled, Started, Voice, Wiring, gate_board, gpio, modbus, mqtt};
 use crate::domain::{GateId, Seq, ServicePointId};
 use crate::door::snapshot::decide::Wall;
 use crate::door::snapshot::{self, Overview, PointRules, Rules, Snapshot, neighbours};
@@ -137,6 +138,7 @@ impl Doors {
         };
         started.extend(self.modules(&around.config.modules, &parts));
         started.extend(self.behind_broker(around.config, broker, &parts));
+        started.extend(self.pins(&around.config.modules, &parts));
         let (mut actuators, mut voices) = (Vec::new(), Vec::new());
         for one in started {
             actuators.extend(one.actuators);
@@ -199,6 +201,17 @@ impl Doors {
             _ => modbus::start(&line, modules, parts.clone()),
         };
         lines.into_values().map(start).collect()
+    }
+
+    /// One driver for the board's own pins.
+    fn pins(&self, modules: &[Module], parts: &device::Parts) -> Vec<Started> {
+        let wired = modules.iter().filter_map(|module| {
+            let ModuleKind::Gpio(lines) = &module.kind else { return None };
+            let wirings = self.of_module(&module.id);
+            let module = GpioModule { id: module.id.clone(), title: module.title.clone(), lines: lines.clone() };
+            (!wirings.is_empty()).then(|| gpio::start(module, wirings, parts.clone(), Box::new(gpio::open)))
+        });
+        wired.collect()
     }
 
     /// One driver for each module behind the broker.

@@ -6,6 +6,7 @@
 mod asked;
 pub mod audit;
 mod controllers;
+pub mod diff;
 mod doors;
 mod follow;
 mod hub;

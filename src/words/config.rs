@@ -186,6 +186,8 @@ super::words! {
     NO_EVIDENCE: "списание по проходу, а где виден проход, не сказано", "charged on the passage, but nothing says where the passage is seen";
     NO_EVIDENCE_HELP: "добавьте passage = { module = \"io1\", counter = 0 } или напишите write_off = \"open\"",
         "add passage = { module = \"io1\", counter = 0 }, or write write_off = \"open\"";
+    NO_PINS: "у платы нет выводов, которые знает limegate", "the board has no pins that limegate knows";
+    NO_PINS_HELP: "назовите плату в [site] board; выводы известны у {boards}", "name the board in [site] board; pins are known of {boards}";
     SAME_MODULE: "два модуля называются `{id}`", "two modules are called `{id}`";
     SAME_OUTPUT: "входы `{first}` и `{second}` открывают один выход, а настройки дверей разные", "gates `{first}` and `{second}` open one output with different doors";
     SAME_OUTPUT_HELP: "у считывателей одной двери таблица door должна быть одинаковой", "readers of one door need the same door table";

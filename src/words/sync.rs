@@ -30,4 +30,28 @@ super::words! {
     PRODUCTS: "товары", "products";
     PREORDERS: "предзаказы", "preorders";
     OTHERS_WAIT: "Ждут CRM: {what}", "Waiting for the CRM: {what}";
+
+    NO_CONTACT: "Контакта в CRM пока нет.", "There is no contact in the CRM yet.";
+    CONTACT_GONE: "Контакт {id} удалён из CRM или недоступен.", "The contact {id} was deleted in the CRM, or cannot be seen.";
+    CONTACT: "Контакт {id}", "Contact {id}";
+    FIELD: "ПОЛЕ", "FIELD";
+    AT_LIME: "В ЛАЙМЕ", "AT LIME";
+    AT_CRM: "В CRM", "IN THE CRM";
+    WOULD: "ЧТО СДЕЛАЕТ", "WOULD";
+    BECAUSE: "ПОЧЕМУ", "BECAUSE";
+    LAST_NAME: "фамилия", "family name";
+    FIRST_NAME: "имя", "first name";
+    MIDDLE_NAME: "отчество", "patronymic";
+    BIRTH_DATE: "дата рождения", "birth date";
+    PHONES: "телефоны", "phones";
+    EMAILS: "адреса", "e-mail";
+    STAYS: "ничего", "nothing";
+    TO_LIME: "запишет в Лайм", "write Lime";
+    TO_CRM: "запишет в CRM", "write the CRM";
+    TO_BOTH: "дополнит обе стороны", "complete both";
+    ALIKE: "одинаково", "alike";
+    LEFT_SO: "расходится, но с прошлой сверки не менялось или запись выключена", "differs, but has not changed since, or may not be written";
+    FIRST_TIME: "карточки сверяются впервые", "the cards meet for the first time";
+    CHANGED: "изменено с прошлой сверки", "changed since they were last alike";
+    OVERRULED: "изменено с обеих сторон; решает [hub.contacts] wins", "changed on both sides; [hub.contacts] wins decides";
 }

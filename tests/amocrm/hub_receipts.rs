@@ -42,6 +42,10 @@ fn a_receipt_becomes_one_lead_with_all_its_lines_linked_to_its_guest() {
     assert_eq!(quantities, [1.0, 2.0]);
     assert_eq!(lead["contacts"].as_array().unwrap().len(), 1);
     assert!(lead["fields"]["LIME_RECEIPT"].is_array() && lead["fields"]["LIME_BOUGHT_AT"] == json!([at]));
+    // It stands in the pipeline of bookings, and is none.
+    rig.pass_time(60);
+    rig.listen();
+    assert_eq!(rig.queue.len(), 0, "{:#?}", rig.queue);
 }
 
 #[test]

@@ -119,6 +119,14 @@ impl Rig {
         self.site.act(sandbox::Host::Amocrm, action, self.now_ms, self.wall_ms, &body).unwrap_or_else(|error| panic!("{action}: {error}"))
     }
 
+    /// An administrator's own script, or what the interface does for people.
+    pub fn api(&mut self, method: &str, path: &str, body: Value) {
+        let method = http::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = Request { method, body: Some(body.to_string().into()), ..Request::get(format!("/api/v4{path}"), "a person") };
+        let answer = self.send(Host::Crm, &request).unwrap();
+        assert!(answer.status.is_success(), "{path}: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+    }
+
     /// amoCRM's own books.
     pub fn books(&self) -> Value {
         self.site.state(sandbox::Host::Amocrm)

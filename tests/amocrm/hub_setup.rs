@@ -58,3 +58,61 @@ fn a_tariff_without_lists_is_said_and_everything_else_is_set_up() {
     assert_eq!((plan.wrong(), plan.missing()), (1, 0), "{}", plan.table(Language::En));
     assert!(plan.table(Language::Ru).contains("[hub] products = false"));
 }
+
+#[test]
+fn an_account_that_people_have_worked_in_keeps_what_they_made_and_hears_what_is_wrong() {
+    let mut rig = Rig::new(|_| {});
+    let books = rig.books();
+    // People rename our fields and the list, make a second pipeline of one name, and rename a stage that the config names.
+    for field in books["lead_fields"].as_array().unwrap() {
+        rig.api("PATCH", &format!("/leads/custom_fields/{}", field["id"]), json!({"name": "Переименовано"}));
+    }
+    let list = books["catalogs"].as_array().unwrap().iter().find(|catalog| catalog["type"] == "products").unwrap()["id"].clone();
+    rig.api("PATCH", &format!("/catalogs/{list}"), json!({"name": "Прайс"}));
+    let plan = rig.set_up(Mode::Apply, true);
+    assert!(plan.items.iter().all(|item| item.state == State::Present), "{}", plan.table(Language::En));
+    assert!(rig.books()["lead_fields"].as_array().unwrap().iter().all(|field| field["name"] == "Переименовано"));
+
+    let twin = json!([{"name": "Дни рождения", "sort": 9, "is_main": false, "is_unsorted_on": false,
+        "_embedded": {"statuses": [{"name": "Новый", "sort": 20, "color": "#99ccff"}]}}]);
+    rig.api("POST", "/leads/pipelines", twin);
+    let ids: Vec<String> =
+        rig.books()["pipelines"].as_array().unwrap().iter().filter(|one| one["name"] == "Дни рождения").map(|one| one["id"].to_string()).collect();
+    let plan = rig.set_up(Mode::Apply, true);
+    let said = plan.table(Language::Ru);
+    assert!(
+        plan.wrong() == 1 && said.contains(&format!("встречается не один раз: id {}", ids.join(", "))) && said.contains("{ id = 123 }"),
+        "{said}"
+    );
+    assert_eq!(rig.books()["pipelines"].as_array().unwrap().iter().filter(|one| one["name"] == "Дни рождения").count(), 2);
+}
+
+#[test]
+fn a_renamed_pipeline_is_followed_by_its_id_and_a_stage_that_is_gone_holds_only_its_rule() {
+    let mut rig = Rig::new(|hub| hub.deals.insert(0, DealRule { at_least: Some(100_000), stage: name("Крупные"), ..hub.deals[0].clone() }));
+    rig.settle();
+    let bookings = rig.books()["pipelines"].as_array().unwrap().iter().find(|one| one["name"] == "Дни рождения").unwrap().clone();
+    rig.api("PATCH", &format!("/leads/pipelines/{}", bookings["id"]), json!({"name": "Праздники"}));
+    let stage = bookings["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == "Крупные").unwrap()["id"].clone();
+    rig.api("DELETE", &format!("/leads/pipelines/{}/statuses/{stage}", bookings["id"]), json!(null));
+    rig.cashier("sell", json!({"pay": "cash", "lines": [{"good_type_id": "p-1", "qty": 5}]}));
+    rig.cashier("sell", json!({"pay": "cash", "lines": [{"good_type_id": "p-1", "qty": 1}]}));
+    rig.listen();
+    for _ in 0..4 {
+        rig.converse(&mut |_| crate::hub_rig::Fate::Heard);
+        rig.pass_time(100);
+    }
+    let sold = |rig: &Rig| {
+        rig.leads().into_iter().filter(|lead| lead["fields"]["LIME_LINES"].is_array()).map(|lead| lead["price"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((sold(&rig), rig.queue.len(), rig.dead.len()), (vec![json!(500)], 1, 0));
+    let lead = rig.leads().into_iter().find(|lead| lead["price"] == json!(500)).unwrap();
+    assert_eq!(lead["pipeline_id"], bookings["id"]);
+    // Said by check, made anew by a person, and the receipt goes by itself.
+    let said = rig.set_up(Mode::Plan, false).table(Language::Ru);
+    assert!(said.contains("воронка \"Дни рождения\" не найдена") && said.contains("\"Праздники\""), "{said}");
+    rig.api("POST", &format!("/leads/pipelines/{}/statuses", bookings["id"]), json!([{"name": "Крупные", "sort": 40, "color": "#99ccff"}]));
+    rig.pass_time(16 * 60);
+    rig.settle();
+    assert_eq!(sold(&rig).len(), 2);
+}

@@ -10,6 +10,7 @@ mod contacts;
 mod drain;
 mod guests;
 mod hand;
+mod hub_chaos;
 mod hub_preorders;
 mod hub_products;
 mod hub_receipts;

@@ -47,6 +47,11 @@ fn seed() -> u64 {
     seed
 }
 
+/// How many passes a long scenario takes; `LIMEGATE_PASSES` sets it.
+fn passes(usual: usize) -> usize {
+    std::env::var("LIMEGATE_PASSES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
 /// A line to one of the sandbox's services.
 struct Cable {
     site: Arc<Mutex<Site>>,
@@ -312,8 +317,9 @@ fn setup_makes_a_fresh_portal_ready_and_a_second_run_finds_all_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn faults_and_restarts_lose_and_double_nothing() {
-    let mut one = Venue::new(seed(), both(), 40);
-    one.written_off(600).await;
+    let passes = passes(600);
+    let mut one = Venue::new(seed(), both(), (passes / 15).max(1));
+    one.written_off(passes).await;
     for mode in [
         Mode::DropAfterCommit,
         Mode::DropBeforeCommit,
@@ -355,7 +361,7 @@ async fn late_commits_and_lagging_searches_double_nothing_within_the_window() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_keeps_the_portals_limit_and_uses_it() {
     // `LIMEGATE_PASSES=10000` is the long form. About two guests in a family have cards, so this is five passes a guest.
-    let passes = std::env::var("LIMEGATE_PASSES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
+    let passes = passes(2_000);
     let mut one = Venue::new(seed(), PassesAs::Timeline, passes / 12);
     println!("{} cards", one.media.len());
     one.written_off(passes).await;

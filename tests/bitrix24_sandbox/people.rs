@@ -7,6 +7,7 @@ use limegate::config::{ClientMoments, Hub};
 use limegate::domain::Told;
 use limegate::journal::{Record, Store};
 use sandbox::Host;
+use sandbox::faults::{Mode, Rule};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -375,6 +376,36 @@ async fn a_plan_without_a_queue_is_asked_by_time_and_the_queue_is_taken_when_it_
         (Some("Анна"), Some("1"))
     );
     assert_eq!(shop.state()["events"]["reserved"], json!(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_the_queue_outlive_lost_answers_and_power_cuts() {
+    let mut shop = shop(Ear::Queue, all_moments());
+    let (client, contact) = shop.acquaintance("Анна", "+79991234567").await;
+    let mut running = shop.start(true);
+    shop.settle().await;
+    // The answer that reserves the row is lost; then the box goes off when the page is on disk and the row is not cleared yet.
+    for (round, (path, mode)) in [
+        ("event.offline.get", Mode::DropAfterCommit),
+        ("event.offline.clear", Mode::Hang { committed: false }),
+        ("event.offline.clear", Mode::DropAfterCommit),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let rule = Rule { path: Some(path.to_owned()), count: Some(1), ..Rule::new(Host::Bitrix24, mode) };
+        let now = shop.clock.now_ms();
+        shop.site.lock().unwrap().faults.set(now, rule);
+        shop.edit(contact, json!({"name": format!("Аня{round}")}));
+        sleep(Duration::from_secs(60)).await;
+        running.kill().await;
+        running = shop.start(true);
+        shop.settle().await;
+        assert_eq!(shop.client(&client)["first_name"], format!("Аня{round}"), "{path}");
+        assert_eq!(shop.state()["events"]["reserved"], json!(0), "{path}");
+    }
+    running.stop().await;
+    assert_eq!((shop.told_of_contacts(), shop.state()["events"]["cleared_at_once"].as_u64()), (3, Some(0)), "each edit was told once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,4 +3,5 @@
 
 mod bench;
 mod gate_board;
+mod gpio;
 mod modbus;

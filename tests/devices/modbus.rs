@@ -187,8 +187,14 @@ async fn an_order_whose_answer_is_lost_is_unknown_and_the_output_goes_off_when_t
     // Away before it was begun, or begun and never acknowledged; either way it is not taken for opened.
     assert!(matches!(outcome, Err(NotOpened::Unknown(_) | NotOpened::NotSent(_))), "{outcome:?}");
     devices.tell("mute 1 0").await;
+    // The module may not have been missed yet: up does not mean that its output has been written off.
+    let off = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+        while writes(devices.heard().await, 1, 0).last() != Some(&false) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    assert!(off.await.is_ok(), "the output is not written off");
     bench.up("io1").await;
-    assert_eq!(writes(devices.heard().await, 1, 0).last(), Some(&false));
     eventually("orders are carried out again", || bench.signals("n1").last() == Some(&Signal::Free(false))).await;
     assert_eq!(bench.open("n1", 100).await, Ok(()));
     bench.stop().await;

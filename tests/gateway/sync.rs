@@ -53,7 +53,9 @@ fn a_synchronisation_that_is_killed_goes_on_where_it_was_and_tells_of_nobody_twi
         wait_for(patience, || child.try_wait().expect("its state").is_some());
         child.kill().expect("SIGKILL, or it has ended");
         child.wait().expect("its end");
-        let place = json_of(&park, &["sync", "status", "--json"], 0);
+        // Killed before it made a journal, there is no status.
+        let status = park.venue.command(&["sync", "status", "--json"]).output().expect("the limegate binary");
+        let place: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
         if place["feeds"]["clients"]["walked"].is_object() {
             break;
         }
@@ -90,4 +92,44 @@ fn the_running_gateway_is_asked_and_a_box_without_a_hub_says_so() {
     park.venue.stop();
     park.configure("");
     park.venue.output(&["sync", "run"], 78);
+}
+
+fn a_clients_two_cards_are_compared(crm: Host) {
+    let mut park = Park::with(crm, "[hub]\nenabled = true\nclients = [\"registration\", \"change\"]\ndeal = []\n");
+    // Whatever else a person would have to do for bookings: contacts do not need it.
+    park.venue.command(&["crm", "setup"]).output().expect("the limegate binary");
+    park.venue.start();
+    let ask = |park: &Park, more: &[&str]| {
+        let output = park.venue.command(&[&["sync", "diff", "--client", "c-1"], more].concat()).output().expect("the limegate binary");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let mut last = (None, String::new());
+    let alike = wait_for(LONG, || {
+        last = ask(&park, &["--json"]);
+        let found: Value = serde_json::from_str(&last.1).unwrap_or_default();
+        let fields = found["fields"].as_array().cloned().unwrap_or_default();
+        fields.len() == 6 && fields.iter().all(|field| field["change"] == "none")
+    });
+    assert!(alike, "{last:?}\n{}", park.venue.log());
+    assert_eq!(last.0, Some(0));
+    park.venue.stop();
+    park.sandbox().with_site(|site, _, wall_ms| {
+        site.lime.act("change", wall_ms, &json!({"client_id": "c-1", "first_name": "Аполлинария", "phones": ["+79995550011"]})).expect("a change");
+    });
+    let (code, text) = ask(&park, &["--lang", "en"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("write the CRM") && text.contains("changed since they were last alike"), "{text}");
+    assert!(!text.contains("Аполлинария") && !text.contains("5550011"), "{text}");
+    let (_, text) = ask(&park, &["--show-values"]);
+    assert!(text.contains("Аполлинария") && text.contains("+79995550011"), "{text}");
+}
+
+#[test]
+fn a_clients_two_cards_are_compared_at_amocrm() {
+    a_clients_two_cards_are_compared(Host::Amocrm);
+}
+
+#[test]
+fn a_clients_two_cards_are_compared_at_bitrix24() {
+    a_clients_two_cards_are_compared(Host::Bitrix24);
 }

@@ -44,10 +44,14 @@ impl Amo {
 /// Full text over every filled field; digits are found in a phone however it is written.
 fn holds(card: &Card, needle: &str) -> bool {
     let digits_only = needle.bytes().all(|byte| byte.is_ascii_digit());
+    let ascii = needle.is_ascii();
     let within = |text: &str| {
         if digits_only {
             let as_phone = || text.chars().filter(char::is_ascii_digit).collect::<String>().contains(needle);
             text.contains(needle) || (text.len() <= LONGEST_PHONE && as_phone())
+        } else if ascii && text.is_ascii() {
+            // Most texts and needles are: lower-casing them is cheap.
+            text.len() >= needle.len() && text.to_ascii_lowercase().contains(needle)
         } else {
             text.to_lowercase().contains(needle)
         }
@@ -130,8 +134,11 @@ impl Filter {
             && self.created.as_ref().is_none_or(|range| range.holds(card.created_at))
             && self.fields.iter().all(|(id, wanted)| match wanted {
                 Wanted::OneOf(texts) => values(id).any(|value| {
-                    let same = |key: &str| value.get(key).and_then(wire::text).is_some_and(|text| texts.contains(&text));
-                    same("value") || same("enum_id")
+                    let same = |value: &Value| match value {
+                        Value::String(text) => texts.contains(text),
+                        other => wire::text(other).is_some_and(|text| texts.contains(&text)),
+                    };
+                    value.get("value").is_some_and(same) || value.get("enum_id").is_some_and(same)
                 }),
                 Wanted::Between(range) => values(id).any(|value| value.get("value").and_then(wire::integer).is_some_and(|at| range.holds(at))),
             })

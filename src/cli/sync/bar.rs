@@ -52,7 +52,7 @@ impl Bar {
 }
 
 fn drawn(done: u64, all: u64) -> String {
-    let full = if all == 0 { CELLS } else { done.saturating_mul(CELLS) / all }.min(CELLS);
+    let full = done.saturating_mul(CELLS).checked_div(all).unwrap_or(CELLS).min(CELLS);
     let cell = |at: u64| if at < full { '█' } else { '░' };
     (0..CELLS).map(cell).collect()
 }

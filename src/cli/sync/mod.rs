@@ -4,6 +4,7 @@
 //! walk because somebody asked twice; anything written by a dry run.
 
 mod bar;
+mod diff;
 mod run;
 mod status;
 
@@ -28,6 +29,8 @@ enum SyncCommand {
     Run(RunArgs),
     /// How old each feed's cursor is, and what waits.
     Status,
+    /// One client's two cards: what each side has, what would change, and why. Writes nothing.
+    Diff(diff::DiffArgs),
 }
 
 /// `limegate sync run`
@@ -81,6 +84,7 @@ pub(super) fn run(global: &Global, args: &SyncArgs) -> Exit {
     let kinds = gateway::lime_feeds(hub);
     match &args.command {
         SyncCommand::Run(args) => run::run(global, args, &config, &kinds, language),
+        SyncCommand::Diff(args) => diff::run(global, args, &config, language),
         SyncCommand::Status => status::run(global, &config, &kinds, language),
     }
 }

@@ -26,7 +26,7 @@ table! {
         /// Overrides the map's stop bits.
         #[schemars(range(min = 1, max = 2))]
         stop_bits: At<u32>,
-        /// The kernel turns the RS-485 line round for each frame: for ports whose adapter does not do it by itself. Default false.
+        /// The kernel turns the RS-485 line round for each frame: for ports whose adapter does not do it by itself. Default: as the board's file says of the port, else false.
         rs485: At<bool>,
         /// With "wirenboard-mqtt" and "shelly": the device, as its topics name it.
         device: At<String>,

@@ -56,6 +56,12 @@ pub fn booking(lead: u64) -> LedgerKey {
     key("amocrm.booking", &lead.to_string())
 }
 
+/// A mark of one conversation, kept nowhere: the lead of this preorder may be under way, and whoever comes after has to wait.
+#[must_use]
+pub fn in_doubt(preorder: &str) -> LedgerKey {
+    key("amocrm.in_doubt", preorder)
+}
+
 /// `amocrm.receipt`, by Lime's id of the transaction: the id of its lead.
 #[must_use]
 pub fn receipt(transaction: &str) -> LedgerKey {

@@ -19,6 +19,7 @@ mod elements;
 pub mod errors;
 pub mod feed_contacts;
 pub mod feed_deals;
+pub mod glance;
 mod groups;
 pub mod hub_setup;
 pub mod lead;

@@ -86,6 +86,9 @@ pub struct Places {
     pub rules: Vec<Option<DealPlace>>,
     /// Of bookings.
     pub bookings: Option<Bookings>,
+    /// The pipelines that were found for the words of the config, also where a stage in them was not: they are followed when they are renamed.
+    #[serde(default)]
+    pipelines: BTreeMap<u32, u64>,
     /// Fields of the lead, by code.
     pub lead: BTreeMap<String, Field>,
     /// The list of products.
@@ -93,6 +96,9 @@ pub struct Places {
     /// Fields of its elements, by code.
     pub product: BTreeMap<String, Field>,
     complete: bool,
+    /// The account's currency: `RUB`.
+    #[serde(default)]
+    pub currency: String,
     /// When it was read, milliseconds since 1970 UTC.
     pub read_ms: i64,
 }
@@ -160,15 +166,23 @@ pub fn fits(field: &Value, code: &str, kinds: &[&str]) -> bool {
 #[must_use]
 pub fn resolve(raw: &Raw, hub: &Hub, before: Option<&Places>, now_ms: i64) -> (Places, Vec<Problem>) {
     let mut problems = Vec::new();
+    let mut pipelines = before.map(|before| before.pipelines.clone()).unwrap_or_default();
+    for wanted in hub.deals.iter().map(|rule| &rule.pipeline).chain([&hub.preorders.pipeline]) {
+        let known = pipelines.get(&sum(wanted)).copied();
+        if let Some(id) = schema::pipeline(raw, wanted, known).ok().and_then(|pipeline| wire::id(pipeline.get("id"))) {
+            pipelines.insert(sum(wanted), id);
+        }
+    }
     let rules = hub
         .deals
         .iter()
         .map(|rule| {
             let old = before.and_then(|before| before.rules.iter().flatten().find(|place| place.mark == rule_mark(rule)));
-            deal_place(raw, rule, old, &mut problems)
+            deal_place(raw, rule, (old, pipelines.get(&sum(&rule.pipeline)).copied()), &mut problems)
         })
         .collect();
-    let bookings = match bookings(raw, &hub.preorders, before.and_then(|before| before.bookings.as_ref())) {
+    let known = pipelines.get(&sum(&hub.preorders.pipeline)).copied();
+    let bookings = match bookings(raw, &hub.preorders, before.and_then(|before| before.bookings.as_ref()), known) {
         Ok(found) => Some(found),
         Err(_) if !hub.preorders.to_lime && !hub.preorders.to_crm => None,
         Err(problem) => {
@@ -186,7 +200,8 @@ pub fn resolve(raw: &Raw, hub: &Hub, before: Option<&Places>, now_ms: i64) -> (P
     };
     let products = !hub.products || PRODUCT_FIELDS.iter().all(|(code, ..)| product.contains_key(*code));
     let complete = problems.is_empty() && products && lead_needed.iter().all(|(code, ..)| lead.contains_key(*code));
-    (Places { mark: mark(hub), rules, bookings, lead, catalog, product, complete, read_ms: now_ms }, problems)
+    let currency = wire::text(raw.account.get("currency")).unwrap_or_else(|| "RUB".to_owned());
+    (Places { mark: mark(hub), rules, bookings, pipelines, lead, catalog, product, complete, currency, read_ms: now_ms }, problems)
 }
 
 /// The account's list of products.
@@ -206,9 +221,9 @@ fn fields<'a>(all: &[Value], needed: impl Iterator<Item = (&'a str, &'a [&'a str
 }
 
 /// Where a rule's deals stand. Only the stage is needed; what else cannot be found is told of and left out.
-fn deal_place(raw: &Raw, rule: &DealRule, before: Option<&DealPlace>, problems: &mut Vec<Problem>) -> Option<DealPlace> {
+fn deal_place(raw: &Raw, rule: &DealRule, (before, known): (Option<&DealPlace>, Option<u64>), problems: &mut Vec<Problem>) -> Option<DealPlace> {
     let keep = |found: Result<u64, Problem>, problems: &mut Vec<Problem>| found.map_err(|problem| problems.push(problem)).ok();
-    let pipeline = match schema::pipeline(raw, &rule.pipeline, before.map(|before| before.pipeline)) {
+    let pipeline = match schema::pipeline(raw, &rule.pipeline, known) {
         Ok(pipeline) => pipeline,
         Err(problem) => {
             problems.push(problem);
@@ -241,9 +256,9 @@ pub fn user(raw: &Raw, wanted: &StageRef, before: Option<u64>) -> Result<u64, Pr
     })
 }
 
-fn bookings(raw: &Raw, wanted: &Preorders, before: Option<&Bookings>) -> Result<Bookings, Problem> {
+fn bookings(raw: &Raw, wanted: &Preorders, before: Option<&Bookings>, known: Option<u64>) -> Result<Bookings, Problem> {
     let before = before.filter(|before| before.mark == bookings_mark(wanted));
-    let pipeline = schema::pipeline(raw, &wanted.pipeline, before.map(|before| before.pipeline))?;
+    let pipeline = schema::pipeline(raw, &wanted.pipeline, known)?;
     let order: Vec<u64> = schema::stages(pipeline).iter().filter_map(|stage| wire::id(stage.get("id"))).collect();
     let none = |_: &[&Value]| None;
     let first = |stages: &[&Value]| stages.first().and_then(|stage| wire::id(stage.get("id")));

@@ -201,11 +201,17 @@ impl Work<'_> {
         found: Option<&Found>,
     ) -> Result<bool, Stop> {
         let ToLime::Send { revision, draft } = send else { return Ok(true) };
+        let binds = *draft == PreorderDraft { bind: draft.bind.clone(), ..PreorderDraft::default() };
         let request = put(&format!("{OURS}{lead}"), revision, &draft, &self.place.texts.zone);
         let answer = desk.set(Host::Lime, request, vec![Self::line(lead, bound)]).await?;
         match placed(&answer) {
             Written::Done(placed) => {
+                let known = bound.version;
                 bound.placed(&placed);
+                if binds {
+                    // A reference changes nothing of the preorder: what a cashier has changed before it is still news.
+                    bound.version = known;
+                }
                 if let Some(found) = found {
                     self.mark(desk, found, &placed.id).await?;
                 }
@@ -214,8 +220,10 @@ impl Work<'_> {
                     let text = self.told_to_staff(&placed, revision, &draft, found);
                     notes::say(desk, self.place, self.job, lead, &text).await?;
                 }
-                let line = wrote(&placed);
-                learn(desk, memory, line.key, line.value);
+                if !binds {
+                    let line = wrote(&placed);
+                    learn(desk, memory, line.key, line.value);
+                }
                 self.keep(desk, memory, lead, bound);
                 Ok(true)
             }
@@ -257,7 +265,7 @@ impl Work<'_> {
     }
 
     fn told_to_staff(&self, placed: &crate::lime::preorders::Placed, revision: u64, draft: &PreorderDraft, found: Option<&Found>) -> String {
-        let (texts, currency) = (&self.place.texts, "RUB");
+        let (texts, currency) = (&self.place.texts, self.places.currency.as_str());
         let cancelled = draft.status == Some(crate::domain::PreorderStatus::Cancelled);
         let mut said = vec![texts.preorder_placed(&placed.id, placed.total, currency, revision, cancelled)];
         let name = |id: &str| found.and_then(|found| found.names.get(id)).cloned();
@@ -279,15 +287,21 @@ impl Work<'_> {
             desk.done(self.job.seq, None);
             return Ok(());
         }
+        if memory.looked.get(&ledger::in_doubt(&preorder.id)).is_some() {
+            desk.judge(self.job.seq, Verdict::Retry { reason: "hub/in_doubt".to_owned(), after: None });
+            return Ok(());
+        }
         let known = deal_of(preorder).or_else(|| memory.looked.get(&deal_key(&preorder.id)).map(str::to_owned));
         let mut lead: Option<u64> = known.and_then(|id| id.parse().ok());
         if lead.is_none() && self.job.doubt.is_some() {
             let key = bookings::key(&preorder.id);
             lead = search::leads(desk, self.schema, &[key]).await?.get(&key).map(|found| found.lead);
-            if lead.is_none() {
+            let Some(lead) = lead else {
+                memory.looked.put(ledger::in_doubt(&preorder.id), Some(String::new()));
                 desk.judge(self.job.seq, Verdict::NotFound);
                 return Ok(());
-            }
+            };
+            learn(desk, memory, deal_key(&preorder.id), Some(lead.to_string()));
         }
         let mut found = None;
         if let Some(lead) = lead {
@@ -312,7 +326,10 @@ impl Work<'_> {
                     Some(lead) => lead,
                     None => match self.make(desk, memory, preorder, &wanted).await? {
                         Some(lead) => lead,
-                        None => return Ok(()),
+                        None => {
+                            memory.looked.put(ledger::in_doubt(&preorder.id), Some(String::new()));
+                            return Ok(());
+                        }
                     },
                 };
                 let rows = found.map(|found| found.rows).unwrap_or_default();

@@ -240,7 +240,7 @@ pub fn wanted_id(stages: &[&Value], id: u64) -> Option<u64> {
 /// When passes cannot go anywhere: pipeline, stage or one of the two key fields is not there. Other fields may lack; their values are left out.
 pub fn resolve(raw: &Raw, config: &AmoCrm, before: Option<&Schema>, now_ms: i64) -> Result<Schema, Problem> {
     let (pipeline, stage) = stage(raw, config, before)?;
-    let contact = coded(&raw.contact_fields, &CardField::ALL.map(CardField::code));
+    let contact = contact_fields(raw);
     let lead = coded(&raw.lead_fields, &PassField::ALL.map(PassField::code));
     for (found, code) in [(&contact, CardField::ClientId.code()), (&lead, PassField::EventUid.code())] {
         if !found.contains_key(code) {
@@ -249,6 +249,11 @@ pub fn resolve(raw: &Raw, config: &AmoCrm, before: Option<&Schema>, now_ms: i64)
     }
     let filters = raw.account.get("is_api_filter_enabled").and_then(Value::as_bool) == Some(true);
     Ok(Schema { wanted: (config.pipeline.clone(), config.stage.clone()), zone: raw.zone(), pipeline, stage, contact, lead, filters, read_ms: now_ms })
+}
+
+/// The ids of our fields of the contact, by code.
+pub(super) fn contact_fields(raw: &Raw) -> BTreeMap<String, u64> {
+    coded(&raw.contact_fields, &CardField::ALL.map(CardField::code))
 }
 
 /// The ids of our fields. A field whose type is not what we need is left out here; `crm check` says so.

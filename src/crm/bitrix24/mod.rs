@@ -32,6 +32,7 @@ mod errands;
 pub mod fault;
 mod feed_contacts;
 mod feed_deals;
+pub mod glance;
 mod listener;
 mod meetings;
 mod notes;

@@ -122,30 +122,30 @@ fn ask_time() -> Command {
     Command::new("server.time", json!({}))
 }
 
-fn time(outcome: Option<&Outcome>) -> Result<(i64, i32), Turn> {
+fn time(outcome: Option<&Outcome>) -> Result<(i64, i32), Box<Turn>> {
     let text = match outcome {
         Some(Outcome::Done { result, .. }) => result.as_str(),
-        Some(Outcome::Fault { fault, .. }) => return Err(stopped(fault)),
+        Some(Outcome::Fault { fault, .. }) => return Err(stopped(fault).into()),
         Some(Outcome::Unanswered) | None => None,
     };
-    text.and_then(moment).ok_or_else(unanswered)
+    text.and_then(moment).ok_or_else(|| unanswered().into())
 }
 
 /// Rows of `crm.item.list`, with their ids.
 ///
 /// # Errors
 /// How the feed goes on, when there are none because the portal refused.
-pub fn rows(outcome: Option<Outcome>) -> Result<Vec<(u64, Value)>, Turn> {
+pub fn rows(outcome: Option<Outcome>) -> Result<Vec<(u64, Value)>, Box<Turn>> {
     match outcome {
         Some(Outcome::Done { result, .. }) => {
             let rows = result.get("items").map(wire::rows).unwrap_or_default();
             Ok(rows.into_iter().filter_map(|row| Some((wire::id(row.get("id")?)?, row.clone()))).collect())
         }
-        Some(Outcome::Fault { fault, timing }) => Err(match fault::classify(&fault, timing) {
+        Some(Outcome::Fault { fault, timing }) => Err(Box::new(match fault::classify(&fault, timing) {
             fault::Class::Busy { after, .. } => Turn::Rest(after),
             _ => stopped(&fault),
-        }),
-        Some(Outcome::Unanswered) | None => Err(unanswered()),
+        })),
+        Some(Outcome::Unanswered) | None => Err(unanswered().into()),
     }
 }
 

@@ -16,7 +16,7 @@ use super::MqttModule;
 use super::contacts::Contacts;
 use super::relays::{Pending, Relays, Reply};
 use super::speech::{Act, Answer, Heard, Speech, Wish};
-use super::waiting::Waiting;
+use crate::device::waiting::Waiting;
 use crate::device::{Actuator, Contact, NotOpened, Open, Ordered, Parts, Signal, Signalled, Started, Wiring};
 use crate::domain::{Direction, GateId};
 use crate::mqtt::{ClientHandle, Incoming, NotDelivered, Subscription};

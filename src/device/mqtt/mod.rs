@@ -13,7 +13,6 @@ mod json;
 mod relays;
 mod shelly;
 mod speech;
-mod waiting;
 mod wirenboard;
 
 pub use driver::start;
@@ -62,7 +61,7 @@ impl MqttModule {
                 let read = config.gates.iter().any(|gate| matches!(&gate.reader, ReaderConfig::MqttJson { topic } if *topic == passes));
                 MqttSpeech::Json { topic: topic.clone(), events: !read }
             }
-            ModuleKind::Modbus { .. } | ModuleKind::GateBoard { .. } => return None,
+            ModuleKind::Modbus { .. } | ModuleKind::GateBoard { .. } | ModuleKind::Gpio(_) => return None,
         };
         Some(Self { id: module.id.clone(), speaks })
     }

@@ -92,6 +92,7 @@ fn killed_after_a_person_opened_the_order_is_in_the_journal_and_the_outputs_are_
 
 /// Until when a guest is left alone.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::enum_variant_names, reason = "they read as sentences")]
 enum Until {
     TheCardIsShown,
     TheDoorIsBusy,
