@@ -96,3 +96,10 @@ fn a_feed_in_trouble_is_named_and_delivery_goes_on_without_it() {
     park.venue.wait_status("the feed of transactions goes on", LONG, |_| !receipts(&park).is_empty());
     assert_eq!(receipts(&park), sold);
 }
+
+#[test]
+fn the_books_of_the_played_integration_balance() {
+    let played = std::process::Command::new(env!("CARGO_BIN_EXE_limegate")).args(["demo", "--hub"]).output().expect("the demo runs");
+    let (told, trouble) = (String::from_utf8_lossy(&played.stdout), String::from_utf8_lossy(&played.stderr));
+    assert!(played.status.success() && told.contains("the books balance"), "{told}\n{trouble}");
+}

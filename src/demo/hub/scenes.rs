@@ -29,6 +29,7 @@ pub(in crate::demo) async fn play(args: &DemoArgs) -> Result<bool, String> {
     set_up_crm(&binary, &config, true).await?;
     let mut gateway = Gateway::new(binary, config, &state_dir, log);
     gateway.start().await?;
+    feeds_are_read(&gateway).await?;
     let mut venue = Venue { begun: Instant::now(), crm: args.crm, sandbox, told: 0, arrived: 0 };
     let played = venue.day().await;
     let balanced = match played {
@@ -46,6 +47,21 @@ pub(in crate::demo) async fn play(args: &DemoArgs) -> Result<bool, String> {
         let _ = std::fs::remove_dir_all(&folder);
     }
     Ok(balanced)
+}
+
+/// Transactions are told of from the first reading on: nobody sells before it.
+async fn feeds_are_read(gateway: &Gateway) -> Result<(), String> {
+    let since = Instant::now();
+    while since.elapsed() < PATIENCE {
+        let status: Value = gateway.client().get("/v1/status").await.unwrap_or_default();
+        let feeds = status.get("feeds").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut of_lime = feeds.iter().filter(|(name, _)| name.starts_with("lime.")).map(|(_, feed)| feed).peekable();
+        if of_lime.peek().is_some() && of_lime.all(|feed| feed.get("last_read_boot_ms").is_some_and(|at| !at.is_null())) {
+            return Ok(());
+        }
+        sleep(LOOK).await;
+    }
+    Err("Lime's feeds are not read".to_owned())
 }
 
 struct Venue {
@@ -87,7 +103,9 @@ impl Venue {
             }
             sleep(LOOK).await;
         }
-        Err(format!("NOT ARRIVED within {} s: {what}", PATIENCE.as_secs()))
+        let deals: Vec<String> =
+            view::deals(self.crm, &self.far()).iter().map(|deal| format!("{} for {:.2}, {} pieces", deal.title, deal.sum, deal.rows)).collect();
+        Err(format!("NOT ARRIVED within {} s: {what}; deals: {}", PATIENCE.as_secs(), deals.join("; ")))
     }
 
     async fn day(&mut self) -> Result<(), String> {
@@ -177,8 +195,8 @@ impl Venue {
         let balanced = self.arrived >= self.told && waiting == 0 && refused == 0 && doubled == 0;
         let verdict = if balanced { "the books balance" } else { "THE BOOKS DO NOT BALANCE" };
         out(&format!(
-            "done by people            {:>7}\narrived on the other side {:>7}\nwaiting                   {waiting:>7}\nrefused                   {refused:>7}\n\
-             doubled                   {doubled:>7}\n{verdict}",
+            "done by people             {:>7}\nseen on the other side     {:>7}\nwaiting                    {waiting:>7}\nrefused                    {refused:>7}\n\
+             doubled                    {doubled:>7}\n{verdict}",
             self.told, self.arrived
         ));
         balanced
