@@ -9,7 +9,7 @@ super::words! {
 
     PRODUCTS: "список товаров", "list of products";
     NO_PRODUCTS: "amoCRM: список товаров недоступен ({said})", "amoCRM: the list of products is not available ({said})";
-    SWITCH_PRODUCTS_ON: "включите список «Товары» в настройках amoCRM под администратором (нужен тариф «Расширенный» или выше) или отключите его в конфигурации: [hub] products = false", "switch the list of products on in amoCRM's settings, as an administrator (it takes the tariff \"Расширенный\" or higher), or switch it off in the config: [hub] products = false";
+    SWITCH_PRODUCTS_ON: "включите список «Товары» в настройках amoCRM под администратором (нужен тариф «Расширенный» или выше) или отключите его в конфигурации: [hub] products = false", "switch the list of products on in amoCRM's settings, as an administrator (it takes the tariff \"Advanced\" or higher), or switch it off in the config: [hub] products = false";
     NO_PIPELINE: "{place}: воронка {wanted} не найдена. Есть: {existing}.", "{place}: pipeline {wanted} not found. Existing: {existing}.";
     NO_STAGE: "{place}: этап {wanted} не найден. Есть: {existing}.", "{place}: stage {wanted} not found. Existing: {existing}.";
     NO_PERSON: "{place}: сотрудник {wanted} не найден. Есть: {existing}.", "{place}: user {wanted} not found. Existing: {existing}.";

@@ -492,6 +492,7 @@ async fn many_changed_clients_cost_few_requests() {
     running.stop().await;
     let (requests, at_lime) = (shop.requests() - before, lime(&shop) - at_lime);
     println!("portal -> Lime: {requests} requests to the portal, {at_lime} to Lime for {people} changed contacts");
-    assert!(requests as f64 / f64::from(people) <= 0.15, "{requests}");
+    // Some are the feeds' own, however few have changed.
+    assert!(requests as f64 <= 20.0 + f64::from(people) * 0.11, "{requests}");
     assert!(clients.iter().all(|client| shop.client(client)["first_name"] == "Анюта"));
 }
