@@ -38,7 +38,7 @@ enum CrmCommand {
         /// Show what would be created, and change nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Also create the pipelines and stages that [hub] names and amoCRM does not have. Bitrix24 gets them without asking.
+        /// Also create the pipelines and stages that `[hub]` names and amoCRM does not have. Bitrix24 gets them without asking.
         #[arg(long)]
         pipelines: bool,
     },

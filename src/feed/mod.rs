@@ -1,7 +1,7 @@
 //! Feeds: what Lime and the CRM tell of by themselves. A box behind a router cannot be called, so it asks.
 //!
-//! What is asked and what an answer means is decided by pure [`Feed`]s, one for each thing that is told of (`lime::feed`, `crm::amocrm::feed`,
-//! `crm::bitrix24::feed`). One [`run`] for each carries it out: it takes a turn at the remote like everyone else, and appends changes and the cursor that
+//! What is asked and what an answer means is decided by pure [`Feed`]s, one for each thing that is told of (`lime::feed`, `crm::amocrm::feed_contacts`,
+//! `crm::bitrix24::feed_contacts`). One [`run()`] for each carries it out: it takes a turn at the remote like everyone else, and appends changes and the cursor that
 //! covers them together.
 //!
 //! Never: a cursor ahead of the changes that it covers; a second place that counts tokens; a change told twice that the feed could know to be the same.

@@ -102,7 +102,7 @@ pub async fn write(desk: &mut Desk, what: What, items: Vec<Item>, fates: &mut BT
     write_knowing(desk, what, items, &BTreeMap::new(), fates).await
 }
 
-/// As [`write`]. `sets` holds, by name, the lines of the ledger by which a change that is written is known as ours: on disk before it leaves.
+/// As [`write()`]. `sets` holds, by name, the lines of the ledger by which a change that is written is known as ours: on disk before it leaves.
 ///
 /// # Errors
 /// When it cannot go on now.
