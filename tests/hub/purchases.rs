@@ -117,4 +117,11 @@ title = \"{sum} за {what}\"
         story.when("she buys a ticket").sells(Some(&anna), &[("p-1", 1)]);
         story.then_still("for that no rule is made, so there is no deal", Venue::deals, |deals| deals.iter().all(|deal| deal.sum != 500.0)).await;
     }
+
+    what_is_sold_the_moment_it_is_there_has_its_rows_all_the_same(story) {
+        let anna = story.given("a client in Lime").family();
+        story.when("Lime gets a new product").cashier("product", &json!({"id": "p-78", "name": "Кепка", "kind": "goods", "price": 90_000, "parent_id": "g-2"}));
+        story.when("it is sold in the same breath").sells(Some(&anna), &[("p-78", 2)]);
+        story.then_deal("its deal has the row", |deal| deal.sum == 1_800.0 && deal.rows == [("p-78".to_owned(), 2.0)]).await;
+    }
 }

@@ -1,7 +1,7 @@
 //! Receipts become leads: one receipt, one lead, by the first rule that fits; its products are linked, and a refund marks or moves the lead of its sale.
 //!
 //! A lead carries the receipt's key and is looked for by it when an answer was lost; once it is known, what is left to do (its products) may be repeated.
-//! Never: a second lead for one receipt; a refund counted twice; a lead that waits for a product that amoCRM does not have.
+//! Never: a second lead for one receipt; a refund counted twice; a lead that waits for ever for a product that amoCRM does not have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +26,9 @@ use super::{places_read, refunds, search};
 
 /// A rule whose stage is not there: somebody has to create it, or mend the rule.
 const NO_PLACE: Duration = Duration::from_secs(60);
+/// A product that was sold as soon as it was there is not in the list yet: its link is tried so often, and so long apart.
+const PRODUCT_TRIES: u32 = 6;
+const PRODUCT_WAIT: Duration = Duration::from_secs(10);
 /// Groups deeper than this are a circle.
 const DEEPEST: usize = 16;
 
@@ -93,7 +96,7 @@ pub async fn deliver(desk: &mut Desk, schema: &Schema, memory: &mut Memory, plac
         }
     }
     end?;
-    link(desk, memory, &places, &sales).await?;
+    link(desk, memory, &places, &sales, hub.products).await?;
     refunds::deliver(desk, memory, place, &places, &returned).await
 }
 
@@ -195,8 +198,9 @@ fn remember(desk: &mut Desk, memory: &mut Memory, sale: &Sale<'_>, lead: u64) {
     }
 }
 
-/// Links each lead's products, those that the list has; all lines stand in a field of the lead anyway.
-async fn link(desk: &mut Desk, memory: &mut Memory, places: &Places, sales: &[Sale<'_>]) -> Result<(), Stop> {
+/// Links each lead's products, those that the list has; all lines stand in a field of the lead anyway. `kept`: this box keeps the list, so what it lacks
+/// may be on its way.
+async fn link(desk: &mut Desk, memory: &mut Memory, places: &Places, sales: &[Sale<'_>], kept: bool) -> Result<(), Stop> {
     let open: Vec<(&Sale<'_>, u64)> = sales.iter().filter(|sale| desk.is_open(sale.job.seq)).filter_map(|sale| Some((sale, sale.lead?))).collect();
     let mut wanted = Vec::new();
     for (sale, lead) in &open {
@@ -215,6 +219,8 @@ async fn link(desk: &mut Desk, memory: &mut Memory, places: &Places, sales: &[Sa
         None => links::Linked::default(),
     };
     for (sale, lead) in open {
+        let listed = |id: &String| memory.looked.get(&ledger::product(id)).and_then(ElementLine::parse).is_some();
+        let lacks = !sale.receipt.lines.iter().filter_map(|line| line.good_type_id.as_ref()).all(listed);
         for product in sale.receipt.lines.iter().filter_map(|line| line.good_type_id.as_ref()) {
             let key = ledger::product(product);
             if memory.looked.get(&key).and_then(ElementLine::parse).is_some_and(|line| linked.gone.contains(&line.id)) {
@@ -223,6 +229,8 @@ async fn link(desk: &mut Desk, memory: &mut Memory, places: &Places, sales: &[Sa
         }
         if linked.missing.contains(&lead) {
             desk.judge(sale.job.seq, Verdict::Retry { reason: "amocrm/links".to_owned(), after: None });
+        } else if lacks && kept && places.catalog.is_some() && sale.job.attempts < PRODUCT_TRIES {
+            desk.judge(sale.job.seq, Verdict::Retry { reason: "amocrm/products".to_owned(), after: Some(PRODUCT_WAIT) });
         } else {
             desk.confirm(sale.job.seq, lead);
         }
