@@ -153,7 +153,8 @@ impl Venue {
     }
 
     /// A booking's deal, in the pipeline for bookings at its first stage.
-    pub fn manager_books(&self, title: &str, contact: u64) -> u64 {
+    pub fn manager_books(&self, title: &str, contact: impl Into<Option<u64>>) -> u64 {
+        let contact: Option<u64> = contact.into();
         let state = self.state(self.crm);
         let made = match self.crm {
             Host::Bitrix24 => {
@@ -165,7 +166,7 @@ impl Venue {
                 let pipeline = list(&state["pipelines"]).into_iter().find(|pipeline| pipeline["name"] == BOOKINGS).expect("the pipeline of bookings");
                 let stages = list(&pipeline["stages"]);
                 let first = stages.iter().find(|stage| stage["name"] != "Неразобранное").expect("a stage");
-                let body = json!({"name": title, "pipeline_id": pipeline["id"], "status_id": first["id"], "contacts": [contact]});
+                let body = json!({"name": title, "pipeline_id": pipeline["id"], "status_id": first["id"], "contacts": contact.as_slice()});
                 self.act(self.crm, "lead", &body)
             }
         };
@@ -182,6 +183,15 @@ impl Venue {
             })
             .collect();
         self.act(self.crm, "products", &json!({"lead_id": deal, "deal_id": deal, "products": products}));
+    }
+
+    /// The deal gets its contact.
+    pub fn manager_names(&self, deal: u64, contact: u64) {
+        let (kind, body) = match self.crm {
+            Host::Bitrix24 => ("deal", json!({"id": deal, "contactId": contact})),
+            _ => ("lead", json!({"id": deal, "contacts": [contact]})),
+        };
+        self.act(self.crm, kind, &body);
     }
 
     /// The deal goes to its pipeline's lost stage.
