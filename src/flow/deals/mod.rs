@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use rows::{Row, difference, rows};
-pub use sold::{GivenBack, Sold, sold_key};
+pub use sold::{GivenBack, Sold, next_look, sold_key};
 
 use crate::config::{DealRule, StageRef};
 use crate::crm::texts::{Texts, cut};
