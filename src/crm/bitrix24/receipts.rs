@@ -27,11 +27,6 @@ use crate::delivery::Verdict;
 use crate::domain::{Receipt, ReceiptKind, Seq, Told};
 use crate::flow::deals::{self, Fit, GivenBack, Leaf, Sold, is_back_fill, sold_key};
 
-/// A refund of somebody unknown may overtake its sale, which stands in another queue: it waits this long for it.
-const OVERTAKES: Duration = Duration::from_secs(600);
-/// And looks for it so often.
-const LOOKS: Duration = Duration::from_secs(30);
-
 /// Looks up in the ledger what delivering can need.
 pub(super) fn look_up(receipt: &Receipt, hub: &Hub, look_up: &mut LookUp<'_>) {
     look_up.get(places::ledger_key(hub));
@@ -352,11 +347,12 @@ async fn refund(talk: &mut Talk, hub: &Hub, places: &Places, refunds: Vec<(Seq, 
     for (seq, receipt) in refunds {
         let sold = sold_key(&receipt).and_then(|key| talk.kept.get(&key).and_then(Sold::from_json).map(|sold| (key, sold)));
         let Some((key, mut sold)) = sold else {
-            let young = Duration::from_millis(u64::try_from(talk.now_ms.saturating_sub(receipt.occurred_ms)).unwrap_or(u64::MAX)) < OVERTAKES;
+            let errand = talk.errands.iter().find(|errand| errand.seq == seq);
+            let look = errand.and_then(|errand| deals::next_look(&receipt, errand.oldest, errand.attempts, talk.now_ms));
             if sale_is_owed(talk, seq, &receipt) {
                 talk.book.decide(seq, Halt::after("crm/order", Duration::ZERO));
-            } else if young && receipt.client_id.is_none() && receipt.receipt_id.is_some() {
-                talk.book.decide(seq, Halt::after("hub/sale_unknown", LOOKS));
+            } else if let Some(after) = look {
+                talk.book.decide(seq, Halt::after("hub/sale_unknown", after));
             } else {
                 // The sale made no deal: there is nothing to mark.
                 talk.book.confirm(seq, None);

@@ -10,14 +10,14 @@ mod tree;
 
 use std::time::Duration;
 
+pub use crate::lime::feed::point_key;
 pub use rows::{Row, difference, rows};
 pub use rules::{Fit, NOT_YET, NOT_YET_PAUSE, is_new, rule_for};
-pub use sold::{GivenBack, Sold, sold_key};
+pub use sold::{GivenBack, Sold, next_look, sold_key};
 pub use tree::{Groups, Leaf, product_key, tree_key, upwards};
 
 use crate::crm::texts::{Texts, cut};
 use crate::domain::{Change, Receipt, ReceiptLine, ServicePointId};
-pub use crate::lime::feed::point_key;
 
 /// Most characters of `{what}`.
 const WHAT: usize = 120;

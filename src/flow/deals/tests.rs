@@ -157,6 +157,22 @@ fn refunds_are_counted_once_each_until_all_of_it_is_given_back() {
 }
 
 #[test]
+fn a_refund_waits_for_its_sale_while_anything_older_waits_and_for_one_of_nobody_known_ten_minutes() {
+    let sale = receipt(&[line("p-1", "Батуты", 1, 50_000)], 50_000);
+    let nobody = Receipt { kind: ReceiptKind::Refund, client_id: None, ..sale.clone() };
+    let somebody = Receipt { client_id: Some("c-1".into()), ..nobody.clone() };
+    let (soon, late) = (nobody.occurred_ms + 599_999, nobody.occurred_ms + 600_000);
+    let secs = |secs| Some(Duration::from_secs(secs));
+    assert_eq!((next_look(&nobody, true, 0, soon), next_look(&nobody, true, 0, late)), (secs(30), None));
+    assert_eq!(next_look(&somebody, true, 0, soon), None, "it stands behind its sale");
+    assert_eq!(
+        (next_look(&somebody, false, 0, late), next_look(&nobody, false, 2, late), next_look(&nobody, false, 99, late)),
+        (secs(30), secs(120), secs(900))
+    );
+    assert_eq!(next_look(&Receipt { receipt_id: None, ..nobody }, false, 0, soon), None, "nothing can be found without a number");
+}
+
+#[test]
 fn old_receipts_and_those_of_a_walk_are_history() {
     let sale = receipt(&[], 0);
     let stamp = crate::domain::Stamp { boot: crate::domain::BootId(uuid::Uuid::nil()), boot_ms: 0, wall_ms: 0, sync: crate::domain::Sync::Synced };
