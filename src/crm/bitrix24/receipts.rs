@@ -25,29 +25,19 @@ use super::wire;
 use crate::config::{DealRule, Hub};
 use crate::delivery::Verdict;
 use crate::domain::{Receipt, ReceiptKind, Seq, Told};
-use crate::flow::deals::{self, GivenBack, Sold, is_back_fill, sold_key};
-
-/// Groups deeper than this are a circle.
-const DEEPEST: usize = 16;
+use crate::flow::deals::{self, Fit, GivenBack, Leaf, Sold, is_back_fill, sold_key};
 
 /// Looks up in the ledger what delivering can need.
 pub(super) fn look_up(receipt: &Receipt, hub: &Hub, look_up: &mut LookUp<'_>) {
     look_up.get(places::ledger_key(hub));
+    look_up.get(deals::tree_key());
     look_up.get(sale::unfinished_key(receipt));
     sold_key(receipt).map(|key| look_up.get(key).is_some());
     receipt.service_point.as_ref().map(|point| look_up.get(deals::point_key(point)).is_some());
     for id in receipt.lines.iter().filter_map(|line| line.good_type_id.as_ref()) {
         look_up.get(catalog::product_key(id));
-        let mut next = Some(id.clone());
-        for _ in 0..DEEPEST {
-            let Some(id) = next else { break };
-            next = look_up.get(deals::product_key(&id)).and_then(group).and_then(|group| group.parent);
-        }
+        deals::upwards(id, |key| look_up.get(key.clone()).and_then(Leaf::parse));
     }
-}
-
-fn group(text: &str) -> Option<deals::Group> {
-    serde_json::from_str(text).ok()
 }
 
 fn is_receipt(told: &Told) -> bool {
@@ -128,8 +118,8 @@ pub(super) async fn deliver(talk: &mut Talk) -> Result<(), Halt> {
             continue;
         }
         let groups = |key: &crate::journal::LedgerKey| talk.kept.get(key).map(str::to_owned);
-        match deals::rule_for(receipt, &hub.deals, &groups) {
-            Some((at, rule)) => sales.push(Deal {
+        match deals::rule_for(receipt, &hub.deals, &groups, deals::is_new(&errand.change, talk.now_ms)) {
+            Fit::Rule(at, rule) => sales.push(Deal {
                 seq,
                 receipt: receipt.clone(),
                 rule: rule.clone(),
@@ -138,7 +128,8 @@ pub(super) async fn deliver(talk: &mut Talk) -> Result<(), Halt> {
                 deal: talk.kept.get(&sale::unfinished_key(receipt)).and_then(|id| id.parse().ok()),
                 plain: false,
             }),
-            None => talk.book.confirm(seq, None),
+            Fit::Nothing => talk.book.confirm(seq, None),
+            Fit::NotYet => talk.book.decide(seq, Halt::after(deals::NOT_YET, deals::NOT_YET_PAUSE)),
         }
     }
     if sales.is_empty() && refunds.is_empty() {
