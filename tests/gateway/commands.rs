@@ -102,7 +102,8 @@ fn what_was_refused_is_shown_and_sent_again_or_given_up_with_a_reason_that_is_jo
     park.venue.output(&["dead", "drop", &key(&letters[1]), "--reason", "another one"], 0);
     assert_eq!(dead(&park), letters[2..]);
     let exported = park.venue.output(&["journal", "export"], 0);
-    let dropped: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|record: &Value| record["kind"] == "dropped").collect();
+    let dropped: Vec<Value> =
+        exported.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|record: &Value| record["kind"] == "dropped").collect();
     let told = dropped.iter().map(ToString::to_string).collect::<String>();
     assert!(dropped.len() == 2 && told.contains("a test card") && told.contains("another one"), "{told}");
     assert_eq!(jobs(&park, &["--state", "dropped"]).len(), 2);

@@ -7,6 +7,7 @@ mod common;
 
 mod audit;
 mod commands;
+mod crm_commands;
 mod doors;
 mod hub;
 mod installer;
