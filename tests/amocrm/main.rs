@@ -27,5 +27,7 @@ mod venue;
 
 /// The seed of a random test.
 pub fn seed() -> u64 {
-    std::env::var("LIMEGATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..1_000_000))
+    let seed = std::env::var("LIMEGATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..1_000_000));
+    println!("seed {seed}");
+    seed
 }
