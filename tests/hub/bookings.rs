@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::crm::BOOKINGS;
+use crate::manager::BOOKINGS;
 use crate::story::Story;
 use crate::venue::Venue;
 

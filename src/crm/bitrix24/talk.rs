@@ -184,7 +184,7 @@ impl Opening {
                     tasks.push(Task { seq: job.seq, write_off, doubtful: job.doubt.is_some(), deal_kept: deal.is_some(), deal });
                 }
                 (Work::Change(change), Some(hub)) => {
-                    let errand = Errand { seq: job.seq, change, doubtful: job.doubt.is_some() };
+                    let errand = Errand { seq: job.seq, change, doubtful: job.doubt.is_some(), oldest: job.oldest, attempts: job.attempts };
                     look_up.prepare(&errand, hub);
                     errands.push(errand);
                 }

@@ -25,7 +25,7 @@ use super::changes::{self, ClientNamed, From, Item, NoPage, Object, Op, PAGE_LIM
 use super::{ParseProblem, clients, preorders, products};
 
 pub use place::{KeepFrom, Place, Walk, Walked, Wish};
-pub use points::Points;
+pub use points::{Points, point_key};
 
 /// How long Lime may keep a question when there is nothing to tell.
 const WAIT: Duration = Duration::from_secs(20);
