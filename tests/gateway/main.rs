@@ -22,3 +22,4 @@ mod park;
 mod privacy;
 mod sync;
 mod trouble;
+mod webhook;
