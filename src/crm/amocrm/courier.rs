@@ -11,6 +11,7 @@ use crate::journal::Destination;
 use crate::lime::feed::is_echo;
 
 use super::desk::{Desk, Stop};
+use super::directory::Directory;
 use super::meeting::TwoWay;
 use super::memory::Memory;
 use super::{deliver, ledger, schema};
@@ -25,13 +26,14 @@ pub struct AmoCourier {
     hub: Option<Hub>,
     keyer: Option<Keyer>,
     texts: Texts,
+    directory: Directory,
 }
 
 impl AmoCourier {
     /// For one account, in the venue's words. `hub`: what of the integration this box runs, where it does.
     #[must_use]
     pub fn new(config: AmoCrm, hub: Option<Hub>, texts: Texts) -> Self {
-        Self { config, hub, keyer: None, texts }
+        Self { config, hub, keyer: None, texts, directory: Directory::default() }
     }
 
     /// With the box's key for marks: without it, contacts do not go both ways.
@@ -67,6 +69,7 @@ impl Courier for AmoCourier {
             two_way: self.two_way(),
             keyer: self.keyer.clone(),
             texts: self.texts.clone(),
+            directory: self.directory.clone(),
             now_wall_ms,
         };
         Box::new(Talk::new(move |line| talk(line, (batch, echoes), memory, place)))
@@ -86,6 +89,8 @@ pub struct Place {
     pub keyer: Option<Keyer>,
     /// The venue's words.
     pub texts: Texts,
+    /// Who stands on which contact, while many are looked for.
+    pub directory: Directory,
     /// The best wall time when it began.
     pub now_wall_ms: i64,
 }

@@ -15,6 +15,7 @@ pub mod contact;
 pub mod courier;
 mod deliver;
 mod desk;
+mod directory;
 mod elements;
 pub mod errors;
 pub mod feed_contacts;
