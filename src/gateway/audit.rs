@@ -102,7 +102,7 @@ pub async fn audit(config: &Config, jobs: &Jobs, from: u64) -> Result<Audit, Aud
     let delivered = |to| jobs.lines().filter(move |line| line.to == to && line.state == JobState::Delivered && line.number >= from.max(1));
     let keys = delivered(Destination::Lime).map(|line| line.key).collect();
     let sought = delivered(Destination::Crm).map(sought).collect();
-    let mut search = crm_search(config, sought);
+    let mut search = crm_search(&config.crm.kind, sought);
     let (lime, crm) = tokio::join!(ask_lime(&lime, keys), drive_in(&crm, &mut search, manner(config.delivery.crm_rate)));
     let crm = crm.map_or_else(|trouble| Side::failed(trouble.to_string()), |findings| Side::of(&findings));
     Ok(Audit { lime, crm })
@@ -112,17 +112,21 @@ fn sought(line: &JobLine) -> Sought {
     Sought { key: line.key, remote: line.note.clone(), client: line.client.clone() }
 }
 
-fn crm_search(config: &Config, sought: Vec<Sought>) -> Search {
-    match &config.crm.kind {
+/// The CRM's questions for passes.
+pub(super) fn crm_search(kind: &CrmKind, sought: Vec<Sought>) -> Search {
+    match kind {
         CrmKind::AmoCrm(_) => amocrm::audit::search(sought),
         CrmKind::Bitrix24(bitrix) => bitrix24::audit::search(bitrix.passes.clone(), sought),
     }
 }
 
-/// Half of what is allowed.
 fn manner(rate: f64) -> Manner {
-    let gap = Duration::try_from_secs_f64(2.0 / rate).unwrap_or(Duration::from_secs(1));
-    Manner { gap: gap.min(Duration::from_secs(60)), reads_only: true }
+    Manner { gap: gap(rate), reads_only: true }
+}
+
+/// Between two questions, for half of what is allowed.
+pub(super) fn gap(rate: f64) -> Duration {
+    Duration::try_from_secs_f64(2.0 / rate).unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(60))
 }
 
 async fn ask_lime(endpoint: &Endpoint, keys: Vec<Uuid>) -> Side {
