@@ -32,7 +32,9 @@ use limegate::status::Hub;
 use table::{Promised, Table};
 use tokio::sync::{broadcast, mpsc, watch};
 
-const PASSES: u64 = 2_000;
+/// Passes of a round, and rounds; odd, for the one in the middle counts.
+const PASSES: u64 = 400;
+const ROUNDS: u64 = 7;
 /// Passes before those that count.
 const WARM: u64 = 100;
 /// Media of a large venue.
@@ -131,7 +133,7 @@ fn snapshot(folder: &Path, clock: &SharedClock, profile: &Profile) -> Result<Arc
     let generated_at = jiff::Timestamp::from_millisecond(clock.stamp().wall_ms)?.to_string();
     let header = serde_json::json!({"version": "s-1", "base": null, "generated_at": generated_at, "tariffs": {"sp-1": {"price": 500}}});
     let mut text = format!("{header}\n");
-    let (mut decoder, count) = (profile.decoder(), PASSES + WARM);
+    let (mut decoder, count) = (profile.decoder(), WARM + ROUNDS * PASSES);
     for card in 0..count {
         let medium = decode(decoder.as_mut(), &bytes(card))?;
         let rights = serde_json::json!([{"id": format!("r-{card}"), "kind": "ticket", "amount": 1}]);
@@ -265,20 +267,27 @@ async fn door(table: &mut Table, dir: &Path, name: &str, reached: bool) -> Resul
     std::fs::create_dir_all(&folder)?;
     let mut rig = Rig::new(&folder, reached)?;
     let mut file = OpenOptions::new().append(true).create_new(true).open(folder.join("yardstick"))?;
-    let (mut opened, mut synced, mut record) = (Vec::new(), Vec::new(), Vec::new());
-    for card in 0..PASSES + WARM {
-        let took = rig.pass(card).await?;
-        if card < WARM {
-            record = vec![0x5A; rig.size()?];
-            continue;
+    let mut record = Vec::new();
+    for card in 0..WARM {
+        rig.pass(card).await?;
+        record = vec![0x5A; rig.size()?];
+    }
+    // What disturbs the disk for a while spoils a round or two, and not the one in the middle.
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        let (mut opened, mut synced) = (Vec::new(), Vec::new());
+        for card in 0..PASSES {
+            opened.push(rig.pass(WARM + round * PASSES + card).await?);
+            synced.push(yardstick(&mut file, &record)?);
         }
-        opened.push(took);
-        synced.push(yardstick(&mut file, &record)?);
+        let (door, disk) = (percentile(&mut opened, 99), percentile(&mut synced, 99));
+        rounds.push((door / disk, percentile(&mut opened, 50), door, disk));
     }
     rig.end().await?;
-    let (door, disk) = (percentile(&mut opened, 99), percentile(&mut synced, 99));
-    table.row(&format!("{name}: card bytes in to order out, p99 / yardstick's p99"), door / disk, 2, Promised::AtMost(3.0));
-    table.row("  half of the passes within, ms (a remark)", percentile(&mut opened, 50) * 1e3, 2, Promised::Nothing);
+    rounds.sort_by(|one, two| one.0.total_cmp(&two.0));
+    let Some((ratio, half, door, disk)) = rounds.get(rounds.len() / 2) else { return Err("no round".into()) };
+    table.row(&format!("{name}: card bytes in to order out, p99 / yardstick's p99"), *ratio, 2, Promised::AtMost(3.0));
+    table.row("  half of the passes within, ms (a remark)", half * 1e3, 2, Promised::Nothing);
     table.row("  p99, ms (a remark)", door * 1e3, 2, Promised::Nothing);
     table.row("  append + fdatasync of the same bytes, p99, ms (a remark)", disk * 1e3, 2, Promised::Nothing);
     Ok(())

@@ -128,7 +128,12 @@ fn main() -> ExitCode {
     let mut park = Park::new(Host::Amocrm);
     let binary = park.venue.command(&[]).get_program().to_owned();
     let size = std::fs::metadata(&binary).unwrap().len();
-    table.row("the stripped binary, MB", size as f64 / 1e6, 1, Promised::AtMost(10.0));
+    // The promise is for a box; elsewhere `tools/cross` holds the box's binary to it.
+    if cfg!(any(target_arch = "aarch64", target_arch = "arm")) {
+        table.row("the stripped binary, MB", size as f64 / 1e6, 1, Promised::AtMost(10.0));
+    } else {
+        table.row("the stripped binary, not a box's, MB (a remark)", size as f64 / 1e6, 1, Promised::Nothing);
+    }
     park.set_up_crm();
     let empty = {
         let gateway = Ready::start(&mut park);

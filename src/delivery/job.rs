@@ -46,4 +46,6 @@ pub struct Job {
     pub doubt: Option<Doubt>,
     /// Attempts so far.
     pub attempts: u32,
+    /// Nothing older waits for the destination: what this job may be waiting for will not come from another queue any more.
+    pub oldest: bool,
 }

@@ -124,6 +124,7 @@ impl Supply {
     /// Reads the facts of a batch.
     pub fn batch(&mut self, taken: &[Taken]) -> Batch {
         let mut batch = Batch::default();
+        let oldest = self.store.pending(self.to, 0, 1).first().copied();
         for one in taken {
             let record = match self.store.get(one.seq) {
                 Ok(Some(entry)) => entry.record,
@@ -149,7 +150,8 @@ impl Supply {
                     continue;
                 }
             };
-            batch.jobs.push(Job { seq: one.seq, key, order: one.order, work, doubt: one.doubt, attempts: one.attempts });
+            let oldest = oldest.is_none_or(|oldest| one.seq <= oldest);
+            batch.jobs.push(Job { seq: one.seq, key, order: one.order, work, doubt: one.doubt, attempts: one.attempts, oldest });
             batch.facts.insert(one.seq, record);
         }
         batch

@@ -9,12 +9,14 @@ use crate::journal::{Learned, LedgerKey};
 use super::parse::money;
 use super::wire::{Amount, Id, lenient};
 
-/// What the ledger keeps of a product, so that rules can ask for groups and lines can be named.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the ledger keeps of a product or group, so that rules can ask for groups and lines can be named. JSON, under [`key`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leaf {
     /// The group that it belongs to.
+    #[serde(default)]
     pub parent: Option<String>,
     /// As people see it.
+    #[serde(default)]
     pub name: String,
     /// Lime's version of it.
     #[serde(default)]

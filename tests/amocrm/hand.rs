@@ -115,7 +115,15 @@ pub fn write_off(number: u32, client: Option<&str>) -> WriteOff {
 
 pub fn job(number: u32, client: Option<&str>) -> Job {
     let write_off = write_off(number, client);
-    Job { seq: 10_000 + Seq::from(number), key: write_off.pass_id, order: OrderKey(number), work: Work::Pass(write_off), doubt: None, attempts: 0 }
+    Job {
+        seq: 10_000 + Seq::from(number),
+        key: write_off.pass_id,
+        order: OrderKey(number),
+        work: Work::Pass(write_off),
+        doubt: None,
+        attempts: 0,
+        oldest: false,
+    }
 }
 
 pub fn doubtful(number: u32, client: Option<&str>) -> Job {

@@ -84,7 +84,7 @@ impl Rig {
     }
 
     pub fn set_up(&mut self, mode: Mode, funnels: bool) -> Plan {
-        let mut errand = hub_setup::errand(config(), Some(self.hub.clone()), texts(), hub_setup::Wish { mode, funnels });
+        let mut errand = hub_setup::errand(config(), Some(self.hub.clone()), texts(), hub_setup::Wish { mode, funnels, known: None });
         let mut step = errand.next(None);
         loop {
             match step {
@@ -230,7 +230,7 @@ impl Rig {
     pub fn owe(&mut self, change: Change) {
         self.seq += 1;
         let (key, order) = (change.key(), change.order_key());
-        self.queue.push(Job { seq: self.seq, key, order, work: Work::Change(change), doubt: None, attempts: 0 });
+        self.queue.push(Job { seq: self.seq, key, order, work: Work::Change(change), doubt: None, attempts: 0, oldest: false });
     }
 
     /// Delivers until nothing waits, at most so many conversations.
@@ -247,7 +247,9 @@ impl Rig {
 
     /// One conversation about all that waits.
     pub fn converse(&mut self, fate: &mut dyn FnMut(&Call) -> Fate) {
-        let jobs = self.queue.clone();
+        let mut jobs = self.queue.clone();
+        let oldest = jobs.iter().map(|job| job.seq).min();
+        jobs.iter_mut().for_each(|job| job.oldest = Some(job.seq) == oldest);
         let courier = AmoCourier::new(config(), Some(self.hub.clone()), texts()).with_marks(Some(Keyer::new(b"a key of a test")));
         let mut talk = courier.begin(jobs, &self.notes, self.wall_ms);
         let mut step = talk.next(None);

@@ -8,6 +8,7 @@ mod both_ways;
 mod clock;
 mod contacts;
 mod drain;
+mod first_sync;
 mod guests;
 mod hand;
 mod hub_chaos;
@@ -26,5 +27,7 @@ mod venue;
 
 /// The seed of a random test.
 pub fn seed() -> u64 {
-    std::env::var("LIMEGATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..1_000_000))
+    let seed = std::env::var("LIMEGATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..1_000_000));
+    println!("seed {seed}");
+    seed
 }

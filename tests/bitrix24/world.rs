@@ -90,7 +90,7 @@ pub fn job(seq: Seq, client: Option<&str>) -> Job {
         test: false,
     };
     let order = OrderKey(u32::try_from(seq).unwrap());
-    Job { seq, key: pass(seq), order, work: Work::Pass(write_off), doubt: None, attempts: 0 }
+    Job { seq, key: pass(seq), order, work: Work::Pass(write_off), doubt: None, attempts: 0, oldest: false }
 }
 
 pub fn doubtful(mut job: Job) -> Job {

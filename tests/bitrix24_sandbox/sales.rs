@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::seed;
 use super::shop::{Shop, one, rows, usual};
 
-fn line(product: &str, name: &str, quantity: i64, amount: i64) -> ReceiptLine {
+pub(super) fn line(product: &str, name: &str, quantity: i64, amount: i64) -> ReceiptLine {
     ReceiptLine { good_type_id: Some(product.to_owned()), name: name.to_owned(), quantity, amount }
 }
 
@@ -24,7 +24,7 @@ impl Shop {
         ClientId(known.into_iter().nth(n).unwrap())
     }
 
-    fn receipt(&self, id: &str, client: Option<ClientId>, lines: &[ReceiptLine]) -> Receipt {
+    pub(super) fn receipt(&self, id: &str, client: Option<ClientId>, lines: &[ReceiptLine]) -> Receipt {
         Receipt {
             id: id.to_owned(),
             kind: ReceiptKind::Sale,
@@ -207,14 +207,17 @@ async fn what_is_missing_at_the_portal_holds_receipts_up_and_loses_none() {
     let sales = one(&state, "/funnels", "name", &json!("Продажи"))["id"].as_u64().unwrap();
     let stages = shop.ask("crm.status.list", &json!({"filter": {"ENTITY_ID": format!("DEAL_STAGE_{sales}")}}));
     shop.ask("crm.status.delete", &json!({"id": one(&stages, "/result", "NAME", &json!("Кухня"))["ID"]}));
-    shop.tell(Told::Receipt(shop.receipt("t-2", None, &[line("p-3", "Пицца", 1, 65_000)]))).await;
+    let pizza = shop.receipt("t-2", None, &[line("p-3", "Пицца", 1, 65_000)]);
+    shop.tell(Told::Receipt(pizza.clone())).await;
     shop.tell(Told::Receipt(shop.receipt("t-3", None, &[line("p-1", "Билет", 1, 50_000)]))).await;
-    sleep(Duration::from_secs(300)).await;
-    assert_eq!(shop.store.pending_count(Destination::Crm), 1, "only the receipts of that rule wait");
+    shop.tell(Told::Receipt(shop.refund("t-4", &pizza, 65_000))).await;
+    sleep(Duration::from_secs(3_000)).await;
+    assert_eq!(shop.store.pending_count(Destination::Crm), 2, "only the receipts of that rule wait, and what was given back of them");
     shop.setup(limegate::crm::setup::Mode::Apply);
     shop.drained().await;
     running.stop().await;
     assert_eq!(rows(&shop.state(), "/deals").len(), 3);
+    assert_eq!(deal(&shop.state(), "t-2")["ufCrmLimeRefunded"], "650.00|RUB", "however long its sale waited");
 }
 
 #[tokio::test(start_paused = true)]

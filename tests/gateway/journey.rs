@@ -99,3 +99,15 @@ fn a_message_that_the_broker_sends_twice_is_one_pass() {
     park.wait_drained(2, LONG);
     assert_eq!(park.journal().len(), 2);
 }
+
+/// The README's first command, with the gateway killed in the middle.
+#[test]
+fn the_books_of_the_demo_balance_over_an_outage_and_a_power_cut() {
+    let seed = std::env::var("LIMEGATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u32(..));
+    let played = std::process::Command::new(env!("CARGO_BIN_EXE_limegate"))
+        .args(["demo", "--for", "14s", "--power-cut", "--crm", "bitrix24", "--lang", "en", "--seed", &seed.to_string()])
+        .output()
+        .expect("the demo runs");
+    let (told, trouble) = (String::from_utf8_lossy(&played.stdout), String::from_utf8_lossy(&played.stderr));
+    assert!(played.status.success() && told.contains("the books balance"), "seed {seed}\n{told}\n{trouble}");
+}

@@ -6,11 +6,14 @@
 mod common;
 
 mod audit;
+mod commands;
+mod crm_commands;
 mod doors;
 mod hub;
 mod installer;
 mod journey;
 mod kills;
+mod manager;
 #[path = "../mqtt/device.rs"]
 #[allow(dead_code, reason = "shared with the tests of the drivers")]
 mod mqtt_device;
@@ -22,3 +25,4 @@ mod park;
 mod privacy;
 mod sync;
 mod trouble;
+mod webhook;

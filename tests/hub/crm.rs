@@ -1,8 +1,9 @@
 //! A CRM as the people of a venue see it: contacts, deals, products. What amoCRM and Bitrix24 call things is known here and nowhere else in these tests.
 
 use sandbox::Host;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::manager::list;
 use crate::venue::Venue;
 
 /// A contact's card.
@@ -51,10 +52,6 @@ pub struct Product {
     /// Roubles.
     pub price: Option<f64>,
     pub on_sale: bool,
-}
-
-fn list(value: &Value) -> Vec<Value> {
-    value.as_array().cloned().unwrap_or_default()
 }
 
 /// A text, a number, or several of them.
@@ -127,21 +124,6 @@ impl Venue {
         }
     }
 
-    /// A manager makes or changes a contact: `phones`, `emails`, `first_name`, `last_name`.
-    pub fn manager_edits_contact(&self, id: Option<u64>, fields: &Value) -> u64 {
-        let mut body = Map::new();
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            let name = match (self.crm, name.as_str()) {
-                (Host::Bitrix24, "first_name") => "name",
-                (Host::Bitrix24, "last_name") => "lastName",
-                (_, name) => name,
-            };
-            body.insert(name.to_owned(), value.clone());
-        }
-        body.extend(id.map(|id| ("id".to_owned(), json!(id))));
-        self.act(self.crm, "contact", &Value::Object(body))["id"].as_u64().expect("a contact's id")
-    }
-
     /// Two contacts become the first of them.
     pub fn manager_merges(&self, into: u64, from: u64) {
         self.act(self.crm, "merge", &json!({"kind": "contacts", "into": into, "from": from}));
@@ -152,36 +134,13 @@ impl Venue {
         self.act(self.crm, "delete", &json!({"kind": kind, "id": id}));
     }
 
-    /// A booking's deal, in the pipeline for bookings at its first stage.
-    pub fn manager_books(&self, title: &str, contact: u64) -> u64 {
-        let state = self.state(self.crm);
-        let made = match self.crm {
-            Host::Bitrix24 => {
-                let funnel = list(&state["funnels"]).into_iter().find(|funnel| funnel["name"] == BOOKINGS).expect("the funnel of bookings");
-                let body = json!({"title": title, "categoryId": funnel["id"], "stageId": funnel["stages"][0]["code"], "contactId": contact});
-                self.act(self.crm, "deal", &body)
-            }
-            _ => {
-                let pipeline = list(&state["pipelines"]).into_iter().find(|pipeline| pipeline["name"] == BOOKINGS).expect("the pipeline of bookings");
-                let stages = list(&pipeline["stages"]);
-                let first = stages.iter().find(|stage| stage["name"] != "Неразобранное").expect("a stage");
-                let body = json!({"name": title, "pipeline_id": pipeline["id"], "status_id": first["id"], "contacts": [contact]});
-                self.act(self.crm, "lead", &body)
-            }
+    /// The deal gets its contact.
+    pub fn manager_names(&self, deal: u64, contact: u64) {
+        let (kind, body) = match self.crm {
+            Host::Bitrix24 => ("deal", json!({"id": deal, "contactId": contact})),
+            _ => ("lead", json!({"id": deal, "contacts": [contact]})),
         };
-        made["id"].as_u64().expect("a deal's id")
-    }
-
-    /// Products of Lime's into a deal: quantity 0 takes one away.
-    pub fn manager_puts(&self, deal: u64, products: &[(&str, u64)]) {
-        let products: Vec<Value> = products
-            .iter()
-            .map(|(id, quantity)| match self.crm {
-                Host::Bitrix24 => json!({"xml_id": format!("lime:{id}"), "quantity": quantity}),
-                _ => json!({"external_id": id, "quantity": quantity}),
-            })
-            .collect();
-        self.act(self.crm, "products", &json!({"lead_id": deal, "deal_id": deal, "products": products}));
+        self.act(self.crm, kind, &body);
     }
 
     /// The deal goes to its pipeline's lost stage.
@@ -214,9 +173,6 @@ impl Venue {
             .collect()
     }
 }
-
-/// The pipeline of bookings.
-pub const BOOKINGS: &str = "Дни рождения";
 
 fn amo_contact(item: &Value) -> Contact {
     let fields = &item["fields"];

@@ -124,4 +124,25 @@ title = \"{sum} за {what}\"
         story.when("it is sold in the same breath").sells(Some(&anna), &[("p-78", 2)]);
         story.then_deal("its deal has the row", |deal| deal.sum == 1_800.0 && deal.rows == [("p-78".to_owned(), 2.0)]).await;
     }
+
+    what_is_sold_before_a_new_box_knows_the_products_waits_for_its_rule(story, "[[hub.deal]]
+group = \"Кафе\"
+pipeline = \"Кафе\"
+[[hub.deal]]
+pipeline = \"Продажи\"
+") {
+        let anna = story.given("a venue with a rule for the café and one for all else, and a client").family();
+        story.when("the box is replaced by a new one").new_box().await;
+        story.given("a Lime that does not tell of its products yet").lime_is_silent_about("products");
+        story.when("the new box starts").start();
+        story.time_passes(60).await;
+        story.when("she buys a juice").sells(Some(&anna), &[("p-4", 3)]);
+        story.time_passes(180).await;
+        story.then("it is neither among the sales nor lost: it waits", |venue: &Venue| (venue.waiting(), venue.deals()), |(waiting, deals)| {
+            *waiting == 1 && deals.is_empty()
+        }).await;
+        story.when("Lime tells of its products").lime_tells_everything();
+        story.then_deal("it is in the café's pipeline", |deal| deal.pipeline == "Кафе" && deal.sum == 750.0).await;
+        story.then_still("and nowhere else", Venue::deals, |deals| deals.len() == 1).await;
+    }
 }

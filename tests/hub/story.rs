@@ -2,14 +2,20 @@
 //! came, with what stands there instead.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
-use limegate::journal::{Destination, Store};
+use limegate::clock::Clock;
+use limegate::domain::{Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, ServicePointId};
+use limegate::journal::{Destination, Drop, LedgerKey, Record, Store};
 use sandbox::Host;
+use sandbox::faults::{Mode, Rule};
 use serde_json::{Value, json};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::crm::{Contact, Deal};
+use crate::store::MemoryStore;
 use crate::venue::Venue;
 
 /// The longest that something may take to arrive: a feed's round, a queue, the pace of a CRM. Virtual time.
@@ -27,7 +33,9 @@ impl Story {
     /// Before anything happens. `more`: what the venue's `[hub]` has besides.
     pub async fn begin(crm: Host, name: &str, more: &str) -> Self {
         let more = format!("{more}\n{}", DEFAULTS);
-        let mut story = Self { venue: Venue::new(crm, &more).await, told: vec![format!("# {name}, {}", crm.name())] };
+        let mut venue = Venue::ready(crm, &more).await;
+        venue.start();
+        let mut story = Self { venue, told: vec![format!("# {name}, {}", crm.name())] };
         // What was there before the box came is not what the stories are about.
         story.everything_has_arrived().await;
         story
@@ -49,7 +57,9 @@ impl Story {
 
     fn fail(&self, text: &str, found: &dyn Debug) -> ! {
         let dead = self.venue.store.dead(Destination::Crm);
-        panic!("\n{}\nThen  {text}\n\nbut there is: {found:#?}\n\nwaiting: {}, given up: {dead:#?}", self.told.join("\n"), self.venue.waiting())
+        let (told, waiting) = (self.told.join("\n"), self.venue.waiting());
+        let newest: Vec<_> = self.venue.store.log().into_iter().rev().take(5).collect();
+        panic!("\n{told}\nThen  {text}\n\nbut there is: {found:#?}\n\nwaiting: {waiting}, given up: {dead:#?}, newest records: {newest:#?}")
     }
 
     /// Waits until it is so.
@@ -88,6 +98,15 @@ impl Story {
         let all = |venue: &Venue| venue.state(Host::Lime)["preorders"].as_object().cloned().unwrap_or_default().values().cloned().collect::<Vec<_>>();
         let seen = self.until(text, all, |all| all.iter().any(&so)).await;
         seen.into_iter().find(|preorder| so(preorder)).expect("a preorder")
+    }
+
+    /// A job ends as a dead letter of this code, and an operator who has read it drops it.
+    pub async fn then_given_up(&mut self, text: &str, code: &str) {
+        let of = |venue: &Venue| venue.store.dead(Destination::Crm);
+        let letters = self.until(text, of, |letters| letters.iter().any(|letter| letter.reason == code)).await;
+        let jobs = letters.iter().map(|letter| letter.job).collect();
+        let dropped = Record::Dropped(Drop { to: Destination::Crm, jobs, reason: "read".to_owned(), stamp: self.venue.clock.stamp() });
+        self.venue.store.append(vec![dropped]).await.expect("the journal");
     }
 
     /// Anything.
@@ -158,6 +177,61 @@ impl Story {
 const DEFAULTS: &str = "[hub.preorders]\nto_crm = true\npipeline = \"Дни рождения\"";
 
 impl Venue {
+    /// As SIGTERM.
+    pub async fn stop(&mut self) {
+        self.end(true).await;
+    }
+
+    /// As SIGKILL, and started again.
+    pub async fn power_cut(&mut self) {
+        self.end(false).await;
+        self.start();
+    }
+
+    /// Another box in place of this one: it knows nothing. It is yet to be started.
+    pub async fn new_box(&mut self) {
+        self.stop().await;
+        self.store = Arc::new(MemoryStore::new());
+    }
+
+    /// Lime does not tell of these things, until it tells of everything again.
+    pub fn lime_is_silent_about(&mut self, what: &str) {
+        let silent = Rule { path: Some(format!("/{what}/changes")), ..Rule::new(Host::Lime, Mode::Junk { bytes: 100 }) };
+        self.site.lock().unwrap().faults.set(self.clock.now_ms(), silent);
+    }
+
+    pub fn lime_tells_everything(&mut self) {
+        self.site.lock().unwrap().faults.clear();
+    }
+
+    /// A client as Lime has them.
+    pub fn client(&self, id: &str) -> Option<Value> {
+        self.site.lock().unwrap().lime.client(id)
+    }
+
+    /// A guest passes with this card.
+    pub async fn pass(&mut self, uid: &str) {
+        let pass = Pass {
+            id: Uuid::from_u128((1 << 100) + u128::from(self.clock.now_ms())),
+            number: 0,
+            gate: GateId::from("n1"),
+            service_point: ServicePointId::from("sp-4"),
+            direction: Direction::In,
+            medium: Medium { kind: MediumKind::CardUid, value: Personal::new(uid), raw: None, format: "test".into() },
+            device: None,
+            passage: PassageState::Unknown,
+            stamp: self.clock.stamp(),
+            device_ms: None,
+            test: false,
+            door: None,
+        };
+        self.store.append(vec![Record::Pass(pass)]).await.unwrap();
+    }
+
+    pub fn ledger(&self, kind: &str, key: &str) -> Option<String> {
+        self.store.ledger(&LedgerKey { kind: kind.to_owned(), key: key.to_owned() })
+    }
+
     /// A mother with two children comes to the counter for the first time.
     pub fn family(&mut self) -> String {
         let body = json!({

@@ -10,12 +10,12 @@ use limegate::crm::setup::{Ask, Dialogue, Mode};
 use limegate::crm::texts::Texts;
 use limegate::crm::{amocrm, bitrix24};
 use limegate::delivery::{Courier, Limit, Parts, Remote, Remotes, Runner};
-use limegate::domain::{Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, Secret, ServicePointId};
+use limegate::domain::Secret;
 use limegate::feed;
 use limegate::flow::contacts::Keyer;
 use limegate::gateway;
 use limegate::http::{Answer, Authorizer, Bearer, BoxFuture, Endpoint, Exchange, Failure, Request, Transport};
-use limegate::journal::{Destination, LedgerKey, Record, Store};
+use limegate::journal::{Destination, Store};
 use limegate::lime::LimeCourier;
 use limegate::status::Hub;
 use sandbox::{Host, Site, What};
@@ -23,7 +23,6 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use uuid::Uuid;
 
 use crate::clock::VirtualClock;
 use crate::store::{MemoryStore, POLICY};
@@ -35,7 +34,6 @@ pub struct Venue {
     pub config: Config,
     pub crm: Host,
     status: Arc<Hub>,
-    passes: u128,
     running: Option<Running>,
 }
 
@@ -68,22 +66,20 @@ fn config(crm: Host, more: &str) -> Config {
 }
 
 impl Venue {
-    /// An account that `limegate crm setup` has made ready, and a gateway that runs.
-    pub async fn new(crm: Host, more: &str) -> Self {
+    /// An account that `limegate crm setup` has made ready, on the venue's first day. The gateway is yet to be started.
+    pub async fn ready(crm: Host, more: &str) -> Self {
         let mut site = Site::new(11);
         site.lime.first_day();
-        let mut venue = Self {
+        let venue = Self {
             site: Arc::new(Mutex::new(site)),
             store: Arc::new(MemoryStore::new()),
             clock: Arc::new(VirtualClock::new()),
             config: config(crm, more),
             crm,
             status: Arc::new(Hub::default()),
-            passes: 0,
             running: None,
         };
         venue.set_up().await;
-        venue.start();
         venue
     }
 
@@ -93,11 +89,11 @@ impl Venue {
         let hub = self.config.hub.clone();
         let mut errand: Box<dyn Dialogue> = match &self.config.crm.kind {
             CrmKind::AmoCrm(amo) => {
-                let wish = amocrm::hub_setup::Wish { mode: Mode::Apply, funnels: true };
+                let wish = amocrm::hub_setup::Wish { mode: Mode::Apply, funnels: true, known: None };
                 Box::new(amocrm::hub_setup::errand(amo.clone(), hub, texts, wish))
             }
             CrmKind::Bitrix24(portal) => {
-                let needs = bitrix24::setup::Needs { passes: portal.passes.clone(), hub };
+                let needs = bitrix24::setup::Needs { passes: portal.passes.clone(), hub, funnels: true, known: None };
                 Box::new(bitrix24::setup::errand(needs, texts, "sandbox".to_owned(), Mode::Apply))
             }
         };
@@ -194,23 +190,17 @@ impl Venue {
         self.running = Some(Running { stop, tasks });
     }
 
-    /// As SIGTERM.
-    pub async fn stop(&mut self) {
+    /// As SIGTERM, or as SIGKILL.
+    pub async fn end(&mut self, in_order: bool) {
         let running = self.running.take().expect("it runs");
-        running.stop.send_replace(true);
+        running.stop.send_replace(in_order);
         for task in running.tasks {
-            task.await.unwrap();
+            if !in_order {
+                task.abort();
+            }
+            let ended = task.await;
+            assert!(!in_order || ended.is_ok(), "{ended:?}");
         }
-    }
-
-    /// As SIGKILL, and started again.
-    pub async fn power_cut(&mut self) {
-        let running = self.running.take().expect("it runs");
-        running.tasks.iter().for_each(JoinHandle::abort);
-        for task in running.tasks {
-            let _ = task.await;
-        }
-        self.start();
     }
 
     /// What a person does in Lime or in the CRM.
@@ -224,35 +214,7 @@ impl Venue {
         self.site.lock().unwrap().state(host)
     }
 
-    /// A client as Lime has them.
-    pub fn client(&self, id: &str) -> Option<Value> {
-        self.site.lock().unwrap().lime.client(id)
-    }
-
-    /// A guest passes with this card.
-    pub async fn pass(&mut self, uid: &str) {
-        self.passes += 1;
-        let pass = Pass {
-            id: Uuid::from_u128((1 << 100) + self.passes),
-            number: 0,
-            gate: GateId::from("n1"),
-            service_point: ServicePointId::from("sp-4"),
-            direction: Direction::In,
-            medium: Medium { kind: MediumKind::CardUid, value: Personal::new(uid), raw: None, format: "test".into() },
-            device: None,
-            passage: PassageState::Unknown,
-            stamp: self.clock.stamp(),
-            device_ms: None,
-            test: false,
-            door: None,
-        };
-        self.store.append(vec![Record::Pass(pass)]).await.unwrap();
-    }
-
-    pub fn ledger(&self, kind: &str, key: &str) -> Option<String> {
-        self.store.ledger(&LedgerKey { kind: kind.to_owned(), key: key.to_owned() })
-    }
-
+    /// Jobs that are owed.
     pub fn waiting(&self) -> u64 {
         Destination::ALL.iter().map(|to| self.store.pending_count(*to)).sum()
     }

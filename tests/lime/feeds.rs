@@ -6,11 +6,11 @@ use std::time::Duration;
 use limegate::delivery::Ledger;
 use limegate::domain::{ClientId, Personal, ReceiptKind, Told};
 use limegate::feed::{Feed, Heard, News, Page, Turn};
+use limegate::flow::deals::{Groups, Leaf, point_key};
 use limegate::http::{Answer, Request};
 use limegate::journal::LedgerKey;
 use limegate::lime::clients::{self, ClientFields};
 use limegate::lime::feed::{Kind, LimeFeed, Place, Points, Wish};
-use limegate::lime::products::{self, Leaf};
 use limegate::lime::{By, Written};
 use sandbox::Site;
 use serde_json::{Value, json};
@@ -236,7 +236,8 @@ fn our_own_write_is_no_news_and_what_others_do_is() {
 fn the_products_tree_is_in_the_ledger_and_nothing_is_told_twice() {
     let mut world = World::new(Kind::Products);
     assert_eq!(world.read().len(), 12);
-    let leaf = |world: &World, id: &str| Leaf::parse(&world.lines.get(&products::key(id)).unwrap()).unwrap();
+    let leaf = |world: &World, id: &str| (|key: &LedgerKey| world.lines.get(key)).leaf(id).unwrap();
+    assert!((|key: &LedgerKey| world.lines.get(key)).is_read(), "rules by group need not wait");
     assert_eq!(leaf(&world, "p-3"), Leaf { parent: Some("g-2".into()), name: "Пицца «Маргарита»".into(), version: 1 });
     world.act("product", &json!({"id": "p-3", "parent_id": "g-3", "price": 70_000}));
     assert_eq!(ids(&world.read()), ["p-3"]);
@@ -249,7 +250,7 @@ fn the_products_tree_is_in_the_ledger_and_nothing_is_told_twice() {
 fn the_names_of_places_are_in_the_ledger_and_are_written_when_they_change() {
     let (mut points, mut lines, mut site) = (Points, Lines::default(), Site::new(3));
     let token = site.lime.token().to_owned();
-    let key = LedgerKey { kind: "lime.point".into(), key: "sp-1".into() };
+    let key = point_key(&"sp-1".into());
     for first in [true, false] {
         let Turn::Ask(request) = points.next(Heard::Begin, &lines, WALL_MS) else { panic!() };
         let found = send(&mut site, &request, Some(&token));

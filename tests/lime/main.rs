@@ -110,7 +110,7 @@ fn job(number: u64, medium: Medium) -> Job {
         door: None,
     };
     let order = pass.medium.order_key();
-    Job { seq: number, key: pass.id, order, work: Work::WriteOff { pass, occurred: Moment::exact(WALL_MS) }, doubt: None, attempts: 0 }
+    Job { seq: number, key: pass.id, order, work: Work::WriteOff { pass, occurred: Moment::exact(WALL_MS) }, doubt: None, attempts: 0, oldest: false }
 }
 
 fn card(value: &str) -> Medium {

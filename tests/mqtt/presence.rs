@@ -101,8 +101,8 @@ async fn an_old_will_does_not_mark_a_living_session_dead() {
 /// Row 18 of what is promised, for one box: whatever ends and begins in whatever order, the retained state comes to be true and stays so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_random_orders_of_ends_and_beginnings_the_state_is_true() {
-    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
-    println!("SEED={seed}");
+    let seed = std::env::var("LIMEGATE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    println!("LIMEGATE_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let mut broker = Mosquitto::start().await;
     let mut session = 1;

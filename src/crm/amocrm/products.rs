@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::delivery::{Job, Verdict};
 use crate::domain::{Product, Told};
-use crate::flow::deals::{Group, product_key};
+use crate::flow::deals::{Leaf, product_key, upwards};
 use crate::journal::LedgerKey;
 
 use super::courier::Place;
@@ -34,8 +34,6 @@ const NO_LIST: Duration = Duration::from_secs(15 * 60);
 const PATIENCE: u32 = 5;
 /// Units of a name.
 const NAME: usize = 250;
-/// Groups deeper than this are a circle.
-const DEEPEST: usize = 8;
 
 /// Looks up what a job of these can need.
 pub fn look(job: &Job, looker: &mut Looker<'_>) {
@@ -44,21 +42,16 @@ pub fn look(job: &Job, looker: &mut Looker<'_>) {
             looker.look(ledger::places());
             looker.look(ledger::product(&product.id));
             looker.look(ledger::group(&product.id));
-            look_up(product.parent_id.clone(), looker);
+            // The groups above.
+            if let Some(group) = &product.parent_id {
+                upwards(group, |key| looker.look(key.clone()).and_then(Leaf::parse));
+            }
         }
         Some(Told::ProductGone(id)) => {
             looker.look(ledger::places());
             looker.look(ledger::product(id));
         }
         _ => {}
-    }
-}
-
-/// The groups above.
-fn look_up(mut next: Option<String>, looker: &mut Looker<'_>) {
-    for _ in 0..DEEPEST {
-        let Some(id) = next else { break };
-        next = looker.look(product_key(&id)).and_then(|text| serde_json::from_str::<Group>(text).ok()).and_then(|group| group.parent);
     }
 }
 
@@ -195,7 +188,7 @@ async fn put_groups(desk: &mut Desk, memory: &mut Memory, field: Option<&mut Gro
 }
 
 fn group_name(memory: &Memory, id: &str) -> Option<String> {
-    let group: Group = serde_json::from_str(memory.looked.get(&product_key(id))?).ok()?;
+    let group = Leaf::parse(memory.looked.get(&product_key(id))?)?;
     Some(group.name).filter(|name| !name.trim().is_empty())
 }
 

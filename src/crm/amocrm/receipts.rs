@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::{DealRule, Hub};
 use crate::delivery::{Job, Verdict, Work};
 use crate::domain::{Change, Receipt, ReceiptKind, Told};
-use crate::flow::deals::{self, Group, Sold, product_key, sold_key};
+use crate::flow::deals::{self, Fit, Leaf, Sold, sold_key};
 use crate::journal::LedgerKey;
 
 use super::cards::judge;
@@ -29,13 +29,12 @@ const NO_PLACE: Duration = Duration::from_secs(60);
 /// A product that was sold as soon as it was there is not in the list yet: its link is tried so often, and so long apart.
 const PRODUCT_TRIES: u32 = 6;
 const PRODUCT_WAIT: Duration = Duration::from_secs(10);
-/// Groups deeper than this are a circle.
-const DEEPEST: usize = 16;
 
 /// Looks up what a job of these can need.
 pub fn look(job: &Job, looker: &mut Looker<'_>) {
     let Some(Told::Receipt(receipt)) = told(job) else { return };
     looker.look(ledger::places());
+    looker.look(deals::tree_key());
     looker.look(ledger::receipt(&receipt.id));
     if let Some(key) = sold_key(receipt) {
         looker.look(key);
@@ -45,11 +44,7 @@ pub fn look(job: &Job, looker: &mut Looker<'_>) {
     }
     for product in receipt.lines.iter().filter_map(|line| line.good_type_id.as_ref()) {
         looker.look(ledger::product(product));
-        let mut next = Some(product.clone());
-        for _ in 0..DEEPEST {
-            let Some(id) = next else { break };
-            next = looker.look(product_key(&id)).and_then(|text| serde_json::from_str::<Group>(text).ok()).and_then(|group| group.parent);
-        }
+        deals::upwards(product, |key| looker.look(key.clone()).and_then(Leaf::parse));
     }
 }
 
@@ -83,7 +78,7 @@ pub async fn deliver(desk: &mut Desk, schema: &Schema, memory: &mut Memory, plac
         let Some((change, receipt)) = receipt_of(job) else { continue };
         if receipt.kind == ReceiptKind::Refund {
             returned.push((job, receipt));
-        } else if let Some(sale) = sale(desk, memory, (job, change, receipt), hub, &places) {
+        } else if let Some(sale) = sale(desk, memory, (job, change, receipt), (hub, &places), place.now_wall_ms) {
             sales.push(sale);
         }
     }
@@ -110,18 +105,25 @@ fn receipt_of(job: &Job) -> Option<(&Change, &Receipt)> {
     }
 }
 
-/// The rule that takes a receipt, and its place. Without a rule there is nothing to do; without a place it waits.
+/// The rule that takes a receipt, and its place. Without a rule there is nothing to do; without a place it waits, and so it does while no rule can be told.
 fn sale<'a>(
     desk: &mut Desk,
     memory: &Memory,
     (job, change, receipt): (&'a Job, &'a Change, &'a Receipt),
-    hub: &'a Hub,
-    places: &'a Places,
+    (hub, places): (&'a Hub, &'a Places),
+    now_ms: i64,
 ) -> Option<Sale<'a>> {
     let known = |key: &LedgerKey| memory.looked.get(key).map(str::to_owned);
-    let Some((number, rule)) = deals::rule_for(receipt, &hub.deals, &known) else {
-        desk.done(job.seq, None);
-        return None;
+    let (number, rule) = match deals::rule_for(receipt, &hub.deals, &known, deals::is_new(change, now_ms)) {
+        Fit::Rule(number, rule) => (number, rule),
+        Fit::Nothing => {
+            desk.done(job.seq, None);
+            return None;
+        }
+        Fit::NotYet => {
+            desk.judge(job.seq, Verdict::Retry { reason: deals::NOT_YET.to_owned(), after: Some(deals::NOT_YET_PAUSE) });
+            return None;
+        }
     };
     let Some(at) = places.rules.get(number).and_then(Option::as_ref) else {
         desk.judge(job.seq, Verdict::Retry { reason: "setup/stage".to_owned(), after: Some(NO_PLACE) });

@@ -2,8 +2,6 @@
 //!
 //! What is set is the same however often it is set: a refund is counted by its id, and the count is on disk before the write leaves.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Value, json};
 
@@ -11,7 +9,7 @@ use crate::config::StageRef;
 use crate::crm::deal_fields::DealField;
 use crate::delivery::{Host, Job, Verdict};
 use crate::domain::Receipt;
-use crate::flow::deals::{GivenBack, Sold, sold_key};
+use crate::flow::deals::{self, GivenBack, Sold, sold_key};
 use crate::journal::Learned;
 
 use super::courier::Place;
@@ -23,9 +21,8 @@ use super::receipt_lead::whole;
 use super::value::decimal;
 use super::wire::{self, PAGE};
 
-/// A sale whose lead is not known may be under way itself: so often, and so long apart, it is waited for.
+/// A refusal that names nothing is tried so often.
 const PATIENCE: u32 = 5;
-const WAIT: Duration = Duration::from_secs(60);
 
 /// Takes refunds as far as they go.
 ///
@@ -43,12 +40,9 @@ pub async fn deliver(desk: &mut Desk, memory: &mut Memory, place: &Place, places
             None => search(desk, places, refund).await?,
         };
         let Some(mut sold) = sold else {
-            let waits = job.attempts < PATIENCE;
-            let verdict = Verdict::Retry { reason: "hub/sale_unknown".to_owned(), after: Some(WAIT) };
-            if waits {
-                desk.judge(job.seq, verdict)
-            } else {
-                desk.done(job.seq, None)
+            match deals::next_look(refund, job.oldest, job.attempts, place.now_wall_ms) {
+                None => desk.done(job.seq, None),
+                after => desk.judge(job.seq, Verdict::Retry { reason: "hub/sale_unknown".to_owned(), after }),
             }
             continue;
         };

@@ -20,6 +20,10 @@ pub struct Errand {
     pub change: Change,
     /// An earlier write's outcome is unknown. Taken back by the module that finds out.
     pub doubtful: bool,
+    /// Nothing older waits for the CRM.
+    pub oldest: bool,
+    /// Attempts so far.
+    pub attempts: u32,
 }
 
 impl Errand {

@@ -20,29 +20,25 @@ use super::wire;
 use crate::config::Hub;
 use crate::delivery::Verdict;
 use crate::domain::{Change, Product, Seq, Told};
-use crate::flow::deals::{Group as Leaf, product_key as leaf_key};
+use crate::flow::deals::{Leaf, product_key as leaf_key, upwards};
 use crate::journal::LedgerKey;
 
 /// Ids asked for in one command: well below a page, so that doubles at the portal cannot push one out.
 const KEYS: usize = 25;
 
-/// Groups deeper than this are a circle.
-const DEEPEST: usize = 16;
-
 /// Looks up in the ledger what delivering can need.
 pub(super) fn look_up(change: &Change, hub: &Hub, look_up: &mut LookUp<'_>) {
     look_up.get(places::ledger_key(hub));
-    let (id, mut group) = match &change.told {
+    let (id, group) = match &change.told {
         Told::Product(product) => (product.id.as_str(), product.parent_id.clone()),
         Told::ProductGone(id) => (id.as_str(), None),
         _ => return,
     };
     look_up.get(catalog::product_key(id));
     look_up.get(catalog::section_key(id));
-    for _ in 0..DEEPEST {
-        let Some(id) = group else { return };
+    let Some(group) = group else { return };
+    for (id, _) in upwards(&group, |key| look_up.get(key.clone()).and_then(Leaf::parse)) {
         look_up.get(catalog::section_key(&id));
-        group = look_up.get(leaf_key(&id)).and_then(leaf).and_then(|leaf| leaf.parent);
     }
 }
 
@@ -123,10 +119,6 @@ pub(super) async fn deliver(talk: &mut Talk) -> Result<(), Halt> {
     stock.archive(talk).await?;
     stock.sections(talk).await?;
     stock.products(talk).await
-}
-
-fn leaf(text: &str) -> Option<Leaf> {
-    serde_json::from_str(text).ok()
 }
 
 fn is_product(told: &Told) -> bool {
@@ -329,7 +321,7 @@ impl Stock {
                 if told.is_none() && section_of(talk, &above).is_some() {
                     continue;
                 }
-                let known = talk.kept.get(&leaf_key(&above)).and_then(leaf);
+                let known = talk.kept.get(&leaf_key(&above)).and_then(Leaf::parse);
                 let (name, active, parent) =
                     told.or_else(|| known.map(|known| (known.name, true, known.parent))).unwrap_or((above.clone(), true, None));
                 groups.insert(above, Group { name, active, parent, seqs: jobs.seqs.clone() });
@@ -598,13 +590,8 @@ fn section(talk: &Talk, product: &Product) -> Option<u64> {
 
 /// The groups above a product, the nearest first.
 fn groups_above(talk: &Talk, product: &Product) -> Vec<String> {
-    let mut above: Vec<String> = Vec::new();
-    let mut next = product.parent_id.clone();
-    while let Some(id) = next.filter(|id| above.len() < DEEPEST && !above.contains(id)) {
-        next = talk.kept.get(&leaf_key(&id)).and_then(leaf).and_then(|leaf| leaf.parent);
-        above.push(id);
-    }
-    above
+    let Some(group) = &product.parent_id else { return Vec::new() };
+    upwards(group, |key| talk.kept.get(key).and_then(Leaf::parse)).into_iter().map(|(id, _)| id).collect()
 }
 
 impl Talk {

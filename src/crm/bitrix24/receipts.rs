@@ -25,34 +25,19 @@ use super::wire;
 use crate::config::{DealRule, Hub};
 use crate::delivery::Verdict;
 use crate::domain::{Receipt, ReceiptKind, Seq, Told};
-use crate::flow::deals::{self, GivenBack, Sold, is_back_fill, sold_key};
-
-/// Groups deeper than this are a circle.
-const DEEPEST: usize = 16;
-
-/// A refund of somebody unknown may overtake its sale, which stands in another queue: it waits this long for it.
-const OVERTAKES: Duration = Duration::from_secs(600);
-/// And looks for it so often.
-const LOOKS: Duration = Duration::from_secs(30);
+use crate::flow::deals::{self, Fit, GivenBack, Leaf, Sold, is_back_fill, sold_key};
 
 /// Looks up in the ledger what delivering can need.
 pub(super) fn look_up(receipt: &Receipt, hub: &Hub, look_up: &mut LookUp<'_>) {
     look_up.get(places::ledger_key(hub));
+    look_up.get(deals::tree_key());
     look_up.get(sale::unfinished_key(receipt));
     sold_key(receipt).map(|key| look_up.get(key).is_some());
     receipt.service_point.as_ref().map(|point| look_up.get(deals::point_key(point)).is_some());
     for id in receipt.lines.iter().filter_map(|line| line.good_type_id.as_ref()) {
         look_up.get(catalog::product_key(id));
-        let mut next = Some(id.clone());
-        for _ in 0..DEEPEST {
-            let Some(id) = next else { break };
-            next = look_up.get(deals::product_key(&id)).and_then(group).and_then(|group| group.parent);
-        }
+        deals::upwards(id, |key| look_up.get(key.clone()).and_then(Leaf::parse));
     }
-}
-
-fn group(text: &str) -> Option<deals::Group> {
-    serde_json::from_str(text).ok()
 }
 
 fn is_receipt(told: &Told) -> bool {
@@ -133,8 +118,8 @@ pub(super) async fn deliver(talk: &mut Talk) -> Result<(), Halt> {
             continue;
         }
         let groups = |key: &crate::journal::LedgerKey| talk.kept.get(key).map(str::to_owned);
-        match deals::rule_for(receipt, &hub.deals, &groups) {
-            Some((at, rule)) => sales.push(Deal {
+        match deals::rule_for(receipt, &hub.deals, &groups, deals::is_new(&errand.change, talk.now_ms)) {
+            Fit::Rule(at, rule) => sales.push(Deal {
                 seq,
                 receipt: receipt.clone(),
                 rule: rule.clone(),
@@ -143,7 +128,8 @@ pub(super) async fn deliver(talk: &mut Talk) -> Result<(), Halt> {
                 deal: talk.kept.get(&sale::unfinished_key(receipt)).and_then(|id| id.parse().ok()),
                 plain: false,
             }),
-            None => talk.book.confirm(seq, None),
+            Fit::Nothing => talk.book.confirm(seq, None),
+            Fit::NotYet => talk.book.decide(seq, Halt::after(deals::NOT_YET, deals::NOT_YET_PAUSE)),
         }
     }
     if sales.is_empty() && refunds.is_empty() {
@@ -361,11 +347,12 @@ async fn refund(talk: &mut Talk, hub: &Hub, places: &Places, refunds: Vec<(Seq, 
     for (seq, receipt) in refunds {
         let sold = sold_key(&receipt).and_then(|key| talk.kept.get(&key).and_then(Sold::from_json).map(|sold| (key, sold)));
         let Some((key, mut sold)) = sold else {
-            let young = Duration::from_millis(u64::try_from(talk.now_ms.saturating_sub(receipt.occurred_ms)).unwrap_or(u64::MAX)) < OVERTAKES;
+            let errand = talk.errands.iter().find(|errand| errand.seq == seq);
+            let look = errand.and_then(|errand| deals::next_look(&receipt, errand.oldest, errand.attempts, talk.now_ms));
             if sale_is_owed(talk, seq, &receipt) {
                 talk.book.decide(seq, Halt::after("crm/order", Duration::ZERO));
-            } else if young && receipt.client_id.is_none() && receipt.receipt_id.is_some() {
-                talk.book.decide(seq, Halt::after("hub/sale_unknown", LOOKS));
+            } else if let Some(after) = look {
+                talk.book.decide(seq, Halt::after("hub/sale_unknown", after));
             } else {
                 // The sale made no deal: there is nothing to mark.
                 talk.book.confirm(seq, None);

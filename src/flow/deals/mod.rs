@@ -4,98 +4,23 @@
 //! All amounts are minor units.
 
 mod rows;
+mod rules;
 mod sold;
+mod tree;
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::lime::feed::point_key;
 pub use rows::{Row, difference, rows};
-pub use sold::{GivenBack, Sold, sold_key};
+pub use rules::{Fit, NOT_YET, NOT_YET_PAUSE, is_new, rule_for};
+pub use sold::{GivenBack, Sold, next_look, sold_key};
+pub use tree::{Groups, Leaf, product_key, tree_key, upwards};
 
-use crate::config::{DealRule, StageRef};
 use crate::crm::texts::{Texts, cut};
 use crate::domain::{Change, Receipt, ReceiptLine, ServicePointId};
-use crate::journal::LedgerKey;
-
-/// Groups deeper than this are a circle.
-const DEEPEST: usize = 16;
 
 /// Most characters of `{what}`.
 const WHAT: usize = 120;
-
-/// A product of Lime's as rules need it: what is known of it in the ledger, under [`product_key`], as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
-    /// The group it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<String>,
-    /// As people see it.
-    #[serde(default)]
-    pub name: String,
-}
-
-/// Where a product or group of Lime's stands in the ledger.
-#[must_use]
-pub fn product_key(id: &str) -> LedgerKey {
-    LedgerKey { kind: "lime.product".to_owned(), key: id.to_owned() }
-}
-
-/// Where the title of a service point stands in the ledger: plain text.
-#[must_use]
-pub fn point_key(id: &ServicePointId) -> LedgerKey {
-    LedgerKey { kind: "lime.point".to_owned(), key: id.as_str().to_owned() }
-}
-
-/// Looks products up. Any look-up in the ledger is one: `|key: &LedgerKey| ledger.get(key)`.
-pub trait Groups {
-    /// The product or group with this id.
-    fn group(&self, id: &str) -> Option<Group>;
-}
-
-impl<F: Fn(&LedgerKey) -> Option<String>> Groups for F {
-    fn group(&self, id: &str) -> Option<Group> {
-        serde_json::from_str(&self(&product_key(id))?).ok()
-    }
-}
-
-/// The first rule that fits a receipt, with its number. Refunds fit none: they go where their sale went ([`Sold`]).
-#[must_use]
-pub fn rule_for<'a>(receipt: &Receipt, rules: &'a [DealRule], groups: &dyn Groups) -> Option<(usize, &'a DealRule)> {
-    rules.iter().enumerate().find(|(_, rule)| fits(receipt, rule, groups))
-}
-
-fn fits(receipt: &Receipt, rule: &DealRule, groups: &dyn Groups) -> bool {
-    let total = receipt.total.minor;
-    rule.kinds.contains(&receipt.kind)
-        && rule.service_point.as_ref().is_none_or(|point| receipt.service_point.as_ref() == Some(point))
-        && rule.at_least.is_none_or(|least| total >= i64::from(least))
-        && rule.at_most.is_none_or(|most| total <= i64::from(most))
-        && rule.group.as_ref().is_none_or(|group| receipt.lines.iter().any(|line| within(line, group, groups)))
-}
-
-/// A line is of a group when its product is the group, is in it, or is in a group in it.
-fn within(line: &ReceiptLine, wanted: &StageRef, groups: &dyn Groups) -> bool {
-    let mut next = line.good_type_id.clone();
-    for _ in 0..DEEPEST {
-        let Some(id) = next else { return false };
-        let group = groups.group(&id);
-        let here = match wanted {
-            StageRef::Id(wanted) => *wanted == id,
-            StageRef::Name(wanted) => group.as_ref().is_some_and(|group| alike(&group.name, wanted)),
-            StageRef::Default => true,
-        };
-        if here {
-            return true;
-        }
-        next = group.and_then(|group| group.parent);
-    }
-    false
-}
-
-fn alike(one: &str, two: &str) -> bool {
-    one.trim().to_lowercase() == two.trim().to_lowercase()
-}
 
 /// Whether a receipt is entered as history: nothing that robots act on or people are told of. `old`: `[hub] back_fill`; `now_ms`: milliseconds since 1970
 /// UTC. A clock that was never set makes nothing history.

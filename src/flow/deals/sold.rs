@@ -1,5 +1,7 @@
 //! What is kept of a sale's deal, so that a refund finds it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::{DealRule, StageRef};
@@ -28,6 +30,22 @@ pub struct Sold {
 pub fn sold_key(receipt: &Receipt) -> Option<LedgerKey> {
     let number = receipt.receipt_id.as_ref()?;
     Some(LedgerKey { kind: "hub.sold".to_owned(), key: number.clone() })
+}
+
+/// A refund of somebody unknown may be told of before its sale: it waits so long for it, milliseconds.
+const OVERTAKES_MS: i64 = 600_000;
+/// A sale that is not known is looked for so often at first, and so often at last.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(900));
+
+/// When to look again for the sale of a refund; none when there is no sale to wait for: it made no deal, or was before the box. `oldest`: nothing older than
+/// the refund waits for the CRM, and so no sale that was told of before it. `now_ms`: milliseconds since 1970 UTC.
+#[must_use]
+pub fn next_look(refund: &Receipt, oldest: bool, attempts: u32, now_ms: i64) -> Option<Duration> {
+    refund.receipt_id.as_ref()?;
+    // One of a known client stands in the same queue as its sale, and would hold it up.
+    let overtakes = refund.client_id.is_none() && now_ms.saturating_sub(refund.occurred_ms) < OVERTAKES_MS;
+    let (first, last) = LOOKS;
+    (!oldest || overtakes).then(|| first.saturating_mul(1 << attempts.min(10)).min(last))
 }
 
 /// What a refund does to the deal.

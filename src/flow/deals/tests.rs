@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::config::Language;
+use crate::config::{DealRule, Language, StageRef};
 use crate::domain::{Money, ReceiptKind};
+use crate::journal::LedgerKey;
 
 /// 14:32 on 22.11.2026 in Yekaterinburg.
 const AT: i64 = 1_795_339_920_000;
@@ -51,6 +52,9 @@ fn texts() -> Texts {
 
 /// Билеты > Детские > Батуты.
 fn groups(key: &LedgerKey) -> Option<String> {
+    if *key == tree_key() {
+        return Some(r#"{"cursor":"7","walked":{"id":"","told":4,"passed":0}}"#.to_owned());
+    }
     assert_eq!(key.kind, "lime.product");
     let known = BTreeMap::from([
         ("p-1", r#"{"parent":"g-2","name":"Батуты 1 час"}"#),
@@ -64,14 +68,36 @@ fn groups(key: &LedgerKey) -> Option<String> {
 #[test]
 fn a_rule_for_a_group_takes_what_is_in_it_however_deep() {
     let sale = receipt(&[line("p-1", "Батуты 1 час", 1, 50_000)], 50_000);
-    let takes = |group: StageRef| rule_for(&sale, &[rule(Some(group))], &groups).is_some();
+    let takes = |group: StageRef| matches!(rule_for(&sale, &[rule(Some(group))], &groups, false), Fit::Rule(..));
     assert!(takes(StageRef::Id("p-1".into())) && takes(StageRef::Id("g-2".into())) && takes(StageRef::Id("g-1".into())));
     assert!(takes(StageRef::Name(" билеты".into())), "names are compared as people write them");
     assert!(!takes(StageRef::Id("g-7".into())) && !takes(StageRef::Name("Кафе".into())));
     let circle = receipt(&[line("p-9", "Круг", 1, 1)], 1);
-    assert!(rule_for(&circle, &[rule(Some(StageRef::Id("g-1".into())))], &groups).is_none(), "a group that is its own parent ends");
+    assert_eq!(rule_for(&circle, &[rule(Some(StageRef::Id("g-1".into())))], &groups, false), Fit::Nothing, "a group that is its own parent ends");
     let unknown = receipt(&[line("p-404", "?", 1, 1)], 1);
-    assert!(rule_for(&unknown, &[rule(Some(StageRef::Name("Билеты".into())))], &groups).is_none());
+    let tickets = [rule(Some(StageRef::Name("Билеты".into())))];
+    assert_eq!(rule_for(&unknown, &tickets, &groups, false), Fit::Nothing);
+    assert_eq!(rule_for(&unknown, &tickets, &groups, true), Fit::NotYet, "a product that was sold in the breath in which it was made");
+}
+
+#[test]
+fn while_the_tree_is_not_read_only_what_depends_on_it_waits() {
+    let sale = receipt(&[line("p-1", "Батуты 1 час", 1, 50_000)], 50_000);
+    let by_group = rule(Some(StageRef::Name("Билеты".into())));
+    let nothing = |_: &LedgerKey| None::<String>;
+    let number = |rules: &[DealRule], groups: &dyn Groups| match rule_for(&sale, rules, groups, false) {
+        Fit::Rule(number, _) => Some(number),
+        Fit::Nothing => None,
+        Fit::NotYet => Some(404),
+    };
+    assert_eq!(number(&[by_group.clone(), rule(None)], &nothing), Some(404));
+    assert_eq!(number(&[rule(None), by_group.clone()], &nothing), Some(0), "a rule that comes first is not kept waiting");
+    assert_eq!(number(&[DealRule { at_least: Some(100_000), ..by_group.clone() }], &nothing), None, "it does not fit, whatever the group");
+    let walking = |key: &LedgerKey| if *key == tree_key() { Some(r#"{"cursor":"3","walk":{"told":2}}"#.to_owned()) } else { groups(key) };
+    assert_eq!(number(&[by_group.clone()], &walking), Some(0), "what is known counts at once");
+    let half = |key: &LedgerKey| walking(key).filter(|_| key.key != "g-1");
+    assert_eq!(number(&[by_group], &half), Some(404));
+    assert!(groups.is_read() && !walking.is_read() && !nothing.is_read());
 }
 
 #[test]
@@ -83,11 +109,11 @@ fn the_first_rule_that_fits_kind_place_and_sum_counts() {
         DealRule { at_most: Some(50_000), at_least: Some(50_000), ..rule(None) },
         rule(None),
     ];
-    assert_eq!(rule_for(&sale, &rules, &groups).map(|(number, _)| number), Some(2));
+    assert!(matches!(rule_for(&sale, &rules, &groups, false), Fit::Rule(2, _)));
     sale.total.minor = 100_000;
-    assert_eq!(rule_for(&sale, &rules, &groups).map(|(number, _)| number), Some(0));
+    assert!(matches!(rule_for(&sale, &rules, &groups, false), Fit::Rule(0, _)));
     sale.kind = ReceiptKind::Refund;
-    assert_eq!(rule_for(&sale, &rules, &groups), None);
+    assert_eq!(rule_for(&sale, &rules, &groups, false), Fit::Nothing);
 }
 
 #[test]
@@ -128,6 +154,22 @@ fn refunds_are_counted_once_each_until_all_of_it_is_given_back() {
     let mut sold = Sold::from_json(&sold.to_json()).unwrap();
     assert_eq!(sold.give_back(&refund("t-3", -60_000)), GivenBack::Whole);
     assert_eq!(sold.refunded, Some(StageRef::Name("Возврат".into())));
+}
+
+#[test]
+fn a_refund_waits_for_its_sale_while_anything_older_waits_and_for_one_of_nobody_known_ten_minutes() {
+    let sale = receipt(&[line("p-1", "Батуты", 1, 50_000)], 50_000);
+    let nobody = Receipt { kind: ReceiptKind::Refund, client_id: None, ..sale.clone() };
+    let somebody = Receipt { client_id: Some("c-1".into()), ..nobody.clone() };
+    let (soon, late) = (nobody.occurred_ms + 599_999, nobody.occurred_ms + 600_000);
+    let secs = |secs| Some(Duration::from_secs(secs));
+    assert_eq!((next_look(&nobody, true, 0, soon), next_look(&nobody, true, 0, late)), (secs(30), None));
+    assert_eq!(next_look(&somebody, true, 0, soon), None, "it stands behind its sale");
+    assert_eq!(
+        (next_look(&somebody, false, 0, late), next_look(&nobody, false, 2, late), next_look(&nobody, false, 99, late)),
+        (secs(30), secs(120), secs(900))
+    );
+    assert_eq!(next_look(&Receipt { receipt_id: None, ..nobody }, false, 0, soon), None, "nothing can be found without a number");
 }
 
 #[test]

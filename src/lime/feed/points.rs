@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::delivery::{Host, Ledger};
+use crate::domain::ServicePointId;
 use crate::feed::{Feed, Heard, Page, Turn};
 use crate::journal::{Learned, LedgerKey};
 use crate::lime::{parse, requests};
@@ -14,8 +15,9 @@ const EVERY: Duration = Duration::from_secs(3_600);
 const PAUSE: Duration = Duration::from_secs(300);
 
 /// Where a place's name stands in the ledger: `lime.point`, by Lime's id, as plain text.
-fn key(id: &str) -> LedgerKey {
-    LedgerKey { kind: "lime.point".to_owned(), key: id.to_owned() }
+#[must_use]
+pub fn point_key(id: &ServicePointId) -> LedgerKey {
+    LedgerKey { kind: "lime.point".to_owned(), key: id.as_str().to_owned() }
 }
 
 /// Reads the names of places into the ledger.
@@ -46,7 +48,7 @@ impl Feed for Points {
         let learned: Vec<Learned> = points
             .into_iter()
             .filter(|point| !point.name.is_empty())
-            .map(|point| Learned { key: key(point.id.as_str()), value: Some(point.name) })
+            .map(|point| Learned { key: point_key(&point.id), value: Some(point.name) })
             .filter(|line| ledger.get(&line.key) != line.value)
             .collect();
         if learned.is_empty() { Turn::Rest(EVERY) } else { Turn::Keep(Page { news: Vec::new(), learned }) }
