@@ -307,6 +307,8 @@ mod tests {
                         5 => {
                             controller.clear();
                             cards.started();
+                            // Its word is answered when this is on disk, and is said again until then.
+                            kept = cards.held().cloned();
                         }
                         _ => {}
                     }
