@@ -225,6 +225,11 @@ super::words! {
     STAFF_CARD_HELP: "в строке до 12 шестнадцатеричных цифр, как их сообщает контроллер; после # — что угодно",
         "a line has up to 12 hex digits, as the controller tells them; behind a # stands what you like";
     STAFF_CARD_FORM: "в нём не список карт", "it is no list of cards";
+    HOOK_SECRET_FORM: "нужно 16 или больше латинских букв, цифр, дефисов и подчёркиваний", "it must be 16 or more Latin letters, digits, hyphens and underscores";
+    OPEN_HOOK: "{listen} открыт не только этой машине, а секрет вебхука шёл бы по сети открыто", "{listen} is open to more than this machine, and the webhook's secret would cross the network in the clear";
+    OPEN_HOOK_HELP: "слушайте 127.0.0.1: вызовы CRM принимает по https обратный прокси или туннель и передаёт сюда",
+        "listen on 127.0.0.1: a reverse proxy or a tunnel takes the CRM's calls over https and passes them on";
+    SAME_LISTENER: "порт {listen} уже слушает [web_json]", "[web_json] listens on the port of {listen} already";
     OPEN_LISTENER: "{listen} открыт всей сети без пароля", "{listen} is open to the whole network, without a password";
     OPEN_LISTENER_HELP: "добавьте password = { file = \"web-json\" }: буквы и цифры; контроллеру дают адрес http://…/connect/ПАРОЛЬ",
         "add password = { file = \"web-json\" }, letters and digits; the controller is given the address http://…/connect/PASSWORD";

@@ -8,6 +8,7 @@ mod both_ways;
 mod clock;
 mod contacts;
 mod drain;
+mod first_sync;
 mod guests;
 mod hand;
 mod hub_chaos;

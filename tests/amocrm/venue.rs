@@ -12,7 +12,7 @@ use limegate::domain::{Direction, GateId, Medium, MediumKind, Pass, PassageState
 use limegate::feed::{self, Feed};
 use limegate::flow::contacts::Keyer;
 use limegate::http::{Answer, Bearer, BoxFuture, Endpoint, Exchange, Failure, Request, Transport};
-use limegate::journal::{Destination, Record, Store};
+use limegate::journal::{Destination, Learned, Record, Settled, Store};
 use limegate::lime::LimeCourier;
 use limegate::lime::feed::{Kind, LimeFeed};
 use limegate::status::Hub;
@@ -141,6 +141,19 @@ impl Venue {
         };
         self.store.append(vec![Record::Pass(pass)]).await.unwrap();
         self.made.push(id);
+    }
+
+    /// Lines of the ledger, as `limegate sync run` and the feeds write them.
+    pub async fn learn(&self, learned: Vec<Learned>) {
+        self.store
+            .append(vec![Record::Settled(Settled { to: Destination::Crm, items: Vec::new(), learned, stamp: self.clock.stamp() })])
+            .await
+            .unwrap();
+    }
+
+    /// The wall time, milliseconds since 1970 UTC.
+    pub fn wall_ms(&self) -> i64 {
+        self.clock.stamp().wall_ms
     }
 
     pub fn start(&mut self) -> Running {

@@ -202,7 +202,7 @@ async fn find_contacts(desk: &mut Desk, schema: &Schema, memory: &mut Memory, pl
         return Ok(());
     }
     let asked: Vec<&Client> = unknown.iter().collect();
-    let mut found = search::contacts(desk, schema, &asked, memory.walk).await?;
+    let mut found = search::contacts(desk, schema, &asked, memory.walk, (&place.directory, place.now_wall_ms)).await?;
     // A family shares a phone: of two clients who match one contact, the first takes it, and the other gets one of their own.
     let mut taken = BTreeSet::new();
     for guest in guests.iter_mut().filter(|guest| !memory.contacts.contains_key(&guest.client.id)) {
@@ -286,6 +286,7 @@ async fn write_cards(desk: &mut Desk, schema: &Schema, memory: &mut Memory, plac
         let client = guest.client.id.clone();
         match fate {
             Fate::Written(id) => {
+                place.directory.wrote(id);
                 let made = guest.contact.is_none() && !memory.contacts.contains_key(&client);
                 let line = match (&place.two_way, &mut guest.met) {
                     (Some(two_way), Some(met)) => Some(met.arrived(two_way, &client)),

@@ -108,6 +108,16 @@ impl Contact {
         })
     }
 
+    /// The phones that can be read.
+    pub fn phones(&self) -> impl Iterator<Item = Phone> {
+        self.phones.iter().filter_map(|phone| Phone::parse(phone.value.reveal()))
+    }
+
+    /// The addresses, as they stand.
+    pub fn emails(&self) -> impl Iterator<Item = &str> {
+        self.emails.iter().map(|email| email.value.reveal()).filter(|email| !email.trim().is_empty())
+    }
+
     /// Whether and how it is this client's.
     #[must_use]
     pub fn is_of(&self, client: &Client) -> Option<Match> {
@@ -117,8 +127,7 @@ impl Contact {
             Some(_) => return None,
             None => {}
         }
-        let phones = || self.phones.iter().filter_map(|phone| Phone::parse(phone.value.reveal()));
-        if phones().any(|phone| client.phones.contains(&phone)) {
+        if self.phones().any(|phone| client.phones.contains(&phone)) {
             return Some(Match::Phone);
         }
         let same = |mine: &Reach| client.emails.iter().any(|email| same_email(mine.value.reveal(), email.reveal()));

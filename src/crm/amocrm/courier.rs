@@ -3,12 +3,15 @@
 use crate::config::{AmoCrm, Hub};
 use crate::crm::script::{Ending, Line, Talk};
 use crate::crm::texts::Texts;
-use crate::delivery::{Call, Conversation, Courier, Job, Ledger, NoAnswer};
+use crate::delivery::{Call, Conversation, Courier, Job, Ledger, NoAnswer, Work};
+use crate::domain::Seq;
 use crate::flow::contacts::{Keyer, Rules};
 use crate::http::Answer;
 use crate::journal::Destination;
+use crate::lime::feed::is_echo;
 
 use super::desk::{Desk, Stop};
+use super::directory::Directory;
 use super::meeting::TwoWay;
 use super::memory::Memory;
 use super::{deliver, ledger, schema};
@@ -23,13 +26,14 @@ pub struct AmoCourier {
     hub: Option<Hub>,
     keyer: Option<Keyer>,
     texts: Texts,
+    directory: Directory,
 }
 
 impl AmoCourier {
     /// For one account, in the venue's words. `hub`: what of the integration this box runs, where it does.
     #[must_use]
     pub fn new(config: AmoCrm, hub: Option<Hub>, texts: Texts) -> Self {
-        Self { config, hub, keyer: None, texts }
+        Self { config, hub, keyer: None, texts, directory: Directory::default() }
     }
 
     /// With the box's key for marks: without it, contacts do not go both ways.
@@ -57,15 +61,18 @@ impl Courier for AmoCourier {
 
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
         let memory = Memory::of(&batch, ledger, now_wall_ms);
+        let echo = |job: &Job| job.doubt.is_none() && matches!(&job.work, Work::Change(change) if is_echo(change, ledger));
+        let echoes: Vec<Seq> = batch.iter().filter(|job| echo(job)).map(|job| job.seq).collect();
         let place = Place {
             config: self.config.clone(),
             hub: self.hub.clone(),
             two_way: self.two_way(),
             keyer: self.keyer.clone(),
             texts: self.texts.clone(),
+            directory: self.directory.clone(),
             now_wall_ms,
         };
-        Box::new(Talk::new(move |line| talk(line, batch, memory, place)))
+        Box::new(Talk::new(move |line| talk(line, (batch, echoes), memory, place)))
     }
 }
 
@@ -82,12 +89,18 @@ pub struct Place {
     pub keyer: Option<Keyer>,
     /// The venue's words.
     pub texts: Texts,
+    /// Who stands on which contact, while many are looked for.
+    pub directory: Directory,
     /// The best wall time when it began.
     pub now_wall_ms: i64,
 }
 
-async fn talk(line: Line<Call, Result<Answer, NoAnswer>>, batch: Vec<Job>, mut memory: Memory, place: Place) -> Ending {
+async fn talk(line: Line<Call, Result<Answer, NoAnswer>>, (batch, echoes): (Vec<Job>, Vec<Seq>), mut memory: Memory, place: Place) -> Ending {
     let mut desk = Desk::new(line, batch);
+    echoes.into_iter().for_each(|job| desk.done(job, None));
+    if desk.open().is_empty() {
+        return desk.ending(None);
+    }
     let stop = with_schema(&mut desk, &mut memory, &place).await.err();
     desk.ending(stop)
 }

@@ -25,7 +25,7 @@ use crate::journal::Learned;
 use super::places::Places;
 use super::schema::{self, Raw, Schema};
 use super::setup::Read;
-use super::updated::{List, OVERLAP, Reading, Took, Watermark, updated};
+use super::updated::{List, OVERLAP, Reading, Took, Watermark, seen, updated};
 use super::{ledger, wire};
 
 /// The feed's name.
@@ -182,8 +182,8 @@ impl FeedDeals {
                 let Some(page) = wire::page(answer, LIST.name) else { return trouble(answer) };
                 let newest = page.items.first();
                 let at = newest.and_then(updated).unwrap_or(0);
-                let seen = newest.and_then(|card| wire::id(card.get("id"))).map(|id| (id, at));
-                self.cursor = Cursor { cards: Watermark { at, seen: seen.into_iter().collect() }, events_at: at, events: BTreeMap::new() };
+                self.cursor =
+                    Cursor { cards: Watermark { at, seen: newest.and_then(seen).into_iter().collect() }, events_at: at, events: BTreeMap::new() };
                 self.moved = true;
                 self.keep()
             }

@@ -3,7 +3,8 @@
 //! A search hits any field and may ignore a filter altogether, so each hit is verified here. Filters are not used: on accounts without them they are
 //! ignored in silence, and then say nothing about what is not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -13,12 +14,18 @@ use crate::domain::{Client, ClientId};
 
 use super::contact::{Contact, Match};
 use super::desk::{Desk, Stop, good};
+use super::directory::{CatchUp, Directory, Next};
 use super::ledger::{self, ContactLine};
 use super::schema::Schema;
+use super::updated::updated;
 use super::wire::{self, PAGE, Page};
 
 /// From so many unknown clients on, walking the list of contacts may be cheaper than searching for each.
 const WALK_FROM: usize = 6;
+/// From so many on, it is a first synchronisation or a long drain, and more will come: the list is read into the directory.
+const DEEP: usize = 50;
+/// Pages of what has changed since the directory was read last, before it is given up and read anew.
+const CATCH_UP: usize = 40;
 /// Pages of hits that are looked at for one search: a short client id may be part of many numbers.
 const HIT_PAGES: usize = 4;
 /// Contacts of other clients that a walk may teach the ledger in one batch.
@@ -153,11 +160,25 @@ impl Best {
     }
 }
 
-/// The contacts of these clients. Who is not in the answer has none.
-pub async fn contacts(desk: &mut Desk, schema: &Schema, clients: &[&Client], known_pages: usize) -> Result<BTreeMap<ClientId, Contact>, Stop> {
+/// The contacts of these clients. Who is not in the answer has none. `known_pages`: the list has at least so many.
+///
+/// # Errors
+/// When it cannot be asked now.
+pub async fn contacts(
+    desk: &mut Desk,
+    schema: &Schema,
+    clients: &[&Client],
+    known_pages: usize,
+    (directory, now_ms): (&Directory, i64),
+) -> Result<BTreeMap<ClientId, Contact>, Stop> {
     let mut best = Best::default();
     let most = clients.len() / 2;
-    let whole = clients.len() >= WALK_FROM && known_pages <= most && walk(desk, schema, clients, most, &mut best).await?;
+    let kept = directory.is_kept(now_ms);
+    let whole = if clients.len() >= DEEP || kept && clients.len() >= WALK_FROM {
+        look_up(desk, schema, clients, (directory, now_ms), &mut best).await?
+    } else {
+        clients.len() >= WALK_FROM && known_pages <= most && walk(desk, schema, clients, most, &mut best).await?
+    };
     if !whole {
         for client in clients {
             if !best.sure(client) {
@@ -166,6 +187,92 @@ pub async fn contacts(desk: &mut Desk, schema: &Schema, clients: &[&Client], kno
         }
     }
     Ok(best.0.into_iter().map(|(client, (_, contact))| (client, contact)).collect())
+}
+
+/// Looks clients up in the directory, and reads for it what it lacks. False where it does not serve: searching is cheaper.
+async fn look_up(
+    desk: &mut Desk,
+    schema: &Schema,
+    clients: &[&Client],
+    (directory, now_ms): (&Directory, i64),
+    best: &mut Best,
+) -> Result<bool, Stop> {
+    // A search for somebody who is not there is a request for the id and one for each phone and address.
+    let mut left = clients.len() * 2;
+    loop {
+        match directory.next(now_ms) {
+            Next::Whole => break,
+            Next::TooLong => return Ok(false),
+            Next::Others => return Err(Stop::later("amocrm/contacts_being_read", Some(Duration::from_secs(1)))),
+            Next::Newest => {
+                let page = desk.page(wire::get("/contacts?order%5Bupdated_at%5D=desc&limit=1", "GET /contacts?newest"), "contacts").await?;
+                directory.began(page.items.first().and_then(updated).unwrap_or(0));
+            }
+            Next::Page(_) if left == 0 => return Ok(false),
+            Next::Page(claim) => {
+                left -= 1;
+                let page = desk.page(wire::get(&nth_page(claim.page), "GET /contacts?order"), "contacts").await?;
+                let contacts: Vec<Contact> = page.items.iter().filter_map(|entry| Contact::read(entry, schema)).collect();
+                claim.read(&contacts, page.next.is_none());
+            }
+            Next::Since(changes) => {
+                if !catch_up(desk, schema, changes, left, now_ms).await? {
+                    directory.forget();
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    let wanted: Vec<(&Client, BTreeSet<u64>)> = clients.iter().map(|client| (*client, directory.of(client))).collect();
+    let ids: BTreeSet<u64> = wanted.iter().flat_map(|(_, ids)| ids).copied().collect();
+    let read = read_all(desk, schema, &ids, directory).await?;
+    for (client, ids) in wanted {
+        for contact in ids.iter().filter_map(|id| read.get(id)) {
+            best.offer(client, contact);
+        }
+    }
+    Ok(true)
+}
+
+/// Reads newest first what has changed. False when that were more than `most` pages.
+async fn catch_up(desk: &mut Desk, schema: &Schema, changes: CatchUp, most: usize, now_ms: i64) -> Result<bool, Stop> {
+    let (from, mut newest) = (changes.from, changes.from);
+    for page in 1..=most.clamp(1, CATCH_UP) {
+        let request = wire::get(&format!("/contacts?order%5Bupdated_at%5D=desc&limit={PAGE}&page={page}"), "GET /contacts?newest");
+        let page = desk.page(request, "contacts").await?;
+        let times = || page.items.iter().filter_map(updated);
+        newest = times().max().map_or(newest, |at| at.max(newest));
+        let changed = page.items.iter().filter(|entry| updated(entry).is_none_or(|at| at >= from));
+        changes.read(&changed.filter_map(|entry| Contact::read(entry, schema)).collect::<Vec<_>>());
+        if page.next.is_none() || times().any(|at| at < from) {
+            changes.end(newest, now_ms);
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Reads these contacts: by their ids where the account has filters, else by the pages of the list where these are fewer than the contacts.
+async fn read_all(desk: &mut Desk, schema: &Schema, ids: &BTreeSet<u64>, directory: &Directory) -> Result<BTreeMap<u64, Contact>, Stop> {
+    let mut read = BTreeMap::new();
+    if !schema.filters {
+        let mut pages: BTreeMap<u32, usize> = BTreeMap::new();
+        for page in ids.iter().filter_map(|id| directory.page_of(*id)) {
+            *pages.entry(page).or_default() += 1;
+        }
+        for (number, _) in pages.into_iter().filter(|(_, wanted)| *wanted > 1) {
+            let page = desk.page(wire::get(&nth_page(number), "GET /contacts?order"), "contacts").await?;
+            let contacts = page.items.iter().filter_map(|entry| Contact::read(entry, schema));
+            read.extend(contacts.filter(|contact| ids.contains(&contact.id)).map(|contact| (contact.id, contact)));
+        }
+    }
+    let left: Vec<u64> = ids.iter().filter(|id| !read.contains_key(id)).copied().collect();
+    read.extend(by_ids(desk, schema, &left).await?);
+    Ok(read)
+}
+
+fn nth_page(page: u32) -> String {
+    format!("/contacts?order%5Bid%5D=asc&limit={PAGE}&page={page}")
 }
 
 /// Walks the list of contacts, oldest first, so that what is created meanwhile shifts no page. True when its end was reached. What it meets of other

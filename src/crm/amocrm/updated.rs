@@ -2,8 +2,9 @@
 //! is read newest first, down to what is known.
 //!
 //! An account without filters ignores them in silence and answers with everything, so each page is checked. Pages shift while cards change: with filters
-//! the next page begins at the time where the last one ended; newest first, what moves is met twice. An overlap sees what was committed late. Never: a
-//! card told twice at the same update time; one left out because its page has shifted.
+//! the next page begins at the time where the last one ended; newest first, what moves is met twice. An overlap sees what was committed late, and what was
+//! changed once more in the second in which it had just been read: a mark of what the card showed tells that apart. Never: a card told twice as it stands;
+//! one left out because its page has shifted, or because `updated_at` counts whole seconds.
 
 use std::collections::BTreeMap;
 
@@ -27,21 +28,61 @@ const MOST_SEEN: usize = 2_000;
 pub struct Watermark {
     /// The newest update time that was seen, seconds since 1970 UTC.
     pub at: i64,
-    /// The cards that were seen in the overlap before it, with their update times.
+    /// The cards that were seen in the overlap before it.
     #[serde(default)]
-    pub seen: BTreeMap<u64, i64>,
+    pub seen: BTreeMap<u64, Seen>,
+}
+
+/// How a card was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Seen {
+    /// At this update time; what it showed is not known.
+    At(i64),
+    /// At this update time, with a mark of what it showed.
+    Shown(i64, u32),
+}
+
+impl Seen {
+    fn at(self) -> i64 {
+        match self {
+            Self::At(at) | Self::Shown(at, _) => at,
+        }
+    }
+}
+
+/// Whether a card is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum New {
+    /// It was seen as it stands.
+    No,
+    /// It was not seen at this update time.
+    Yes,
+    /// It was changed once more within the second in which it was seen.
+    Again,
 }
 
 impl Watermark {
-    /// A card was seen. True when it was not seen at this time before.
-    fn sees(&mut self, id: u64, at: i64) -> bool {
+    /// A card was seen at this time, showing this.
+    fn sees(&mut self, id: u64, at: i64, shown: u32) -> New {
+        let new = self.is_new(id, at, shown);
         self.at = self.at.max(at);
-        self.seen.insert(id, at) != Some(at)
+        self.seen.insert(id, Seen::Shown(at, shown));
+        new
+    }
+
+    fn is_new(&self, id: u64, at: i64, shown: u32) -> New {
+        match self.seen.get(&id) {
+            Some(Seen::At(seen)) if *seen == at => New::No,
+            Some(Seen::Shown(seen, before)) if *seen == at && *before == shown => New::No,
+            Some(Seen::Shown(seen, _)) if *seen == at => New::Again,
+            _ => New::Yes,
+        }
     }
 
     fn forget(&mut self) {
         let from = self.at - OVERLAP;
-        self.seen.retain(|_, at| *at >= from);
+        self.seen.retain(|_, seen| seen.at() >= from);
         while self.seen.len() > MOST_SEEN {
             self.seen.pop_first();
         }
@@ -78,7 +119,16 @@ pub struct Reading {
 #[derive(Debug)]
 enum Way {
     Filtered { from: i64, page: usize },
-    NewestFirst { from: i64, limit: usize, page: usize, gathered: Vec<(i64, u64, Option<News>)> },
+    NewestFirst { from: i64, limit: usize, page: usize, gathered: Vec<Gathered> },
+}
+
+/// A card of a page that is told of once all pages are there.
+#[derive(Debug)]
+struct Gathered {
+    at: i64,
+    id: u64,
+    shown: u32,
+    told: Option<News>,
 }
 
 /// What a page came to.
@@ -138,8 +188,10 @@ impl Reading {
                 (*from, *page) = if last > *from { (last, 1) } else { (*from, *page + 1) };
                 let mut news = Vec::new();
                 for (at, id, card) in cards {
-                    if self.mark.sees(id, at) {
-                        news.extend(told(card));
+                    let shown = mark_of(card);
+                    match self.mark.sees(id, at, shown) {
+                        New::No => {}
+                        new => news.extend(told(card).map(|news| versioned(news, new, shown))),
                     }
                 }
                 self.mark.forget();
@@ -149,8 +201,9 @@ impl Reading {
                 let from = *from;
                 let known = cards.iter().any(|(at, ..)| *at < from);
                 let mark = &self.mark;
-                let new = cards.into_iter().filter(|(at, id, _)| *at >= from && mark.seen.get(id) != Some(at));
-                gathered.extend(new.map(|(at, id, card)| (at, id, told(card))));
+                let cards = cards.into_iter().filter(|(at, ..)| *at >= from).map(|(at, id, card)| (at, id, mark_of(card), card));
+                let new = cards.filter(|(at, id, shown, _)| mark.is_new(*id, *at, *shown) != New::No);
+                gathered.extend(new.map(|(at, id, shown, card)| Gathered { at, id, shown, told: told(card) }));
                 if full && !known {
                     if *limit == GLANCE {
                         self.way = newest_first(from, PAGE);
@@ -160,18 +213,38 @@ impl Reading {
                     return Took::Ask(self.request());
                 }
                 let mut gathered = std::mem::take(gathered);
-                gathered.sort_by_key(|(at, id, _)| (*at, *id));
+                gathered.sort_by_key(|card| (card.at, card.id));
                 let mut news = Vec::new();
-                for (at, id, told) in gathered {
+                for Gathered { at, id, shown, told } in gathered {
                     // A card that moved while the pages were read is met twice.
-                    if self.mark.sees(id, at) {
-                        news.extend(told);
+                    match self.mark.sees(id, at, shown) {
+                        New::No => {}
+                        new => news.extend(told.map(|news| versioned(news, new, shown))),
                     }
                 }
                 self.mark.forget();
                 Took::News(news, self.mark.clone(), None)
             }
         }
+    }
+}
+
+/// A card as it was seen, with its id.
+#[must_use]
+pub fn seen(card: &Value) -> Option<(u64, Seen)> {
+    Some((wire::id(card.get("id"))?, Seen::Shown(updated(card)?, mark_of(card))))
+}
+
+/// A mark of what a card shows.
+fn mark_of(card: &Value) -> u32 {
+    crc32c::crc32c(card.to_string().as_bytes())
+}
+
+/// What was told at this second already has another version now.
+fn versioned(news: News, new: New, shown: u32) -> News {
+    match new {
+        New::Again => News { version: format!("{}.{shown:08x}", news.version), ..news },
+        New::Yes | New::No => news,
     }
 }
 
