@@ -68,7 +68,7 @@ pub(super) fn check(file: &Path, root: raw::Root, top: Range<usize>, environment
         web_json::check(root.web_json.as_ref(), gates.as_deref().unwrap_or_default(), root.gate.as_deref().unwrap_or_default(), &mut checker);
     let journal = checker.journal(&root.journal.unwrap_or_default());
     let delivery = checker.delivery(&root.delivery.unwrap_or_default(), crm.as_ref().map(|crm| &crm.kind));
-    let hub = hub::check(root.hub.as_ref(), crm.as_ref(), &mut checker);
+    let hub = hub::check(root.hub.as_ref(), crm.as_ref(), web_json.as_ref().and_then(Option::as_ref), &mut checker);
     let state_dir = match &root.state_dir {
         Some(path) => checker.absolute(path, "state_dir", "state_dir = \"/var/lib/limegate\""),
         None => Some(PathBuf::from(STATE_DIR)),

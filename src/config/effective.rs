@@ -59,7 +59,7 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
         root.insert("web_json".to_owned(), table);
     }
     if let (Some(hub), Some(root)) = (&config.hub, root.as_object_mut()) {
-        root.insert("hub".to_owned(), super::hub::effective(hub, stage));
+        root.insert("hub".to_owned(), super::hub::effective(hub, stage, &secret));
     }
     without_nothing(root)
 }

@@ -41,7 +41,7 @@ pub use diagnostic::{Code, Diagnostic, Label, Severity, Source};
 pub use effective::effective;
 pub use environment::Environment;
 pub use examples::{AMOCRM, BITRIX24};
-pub use hub::{ClientMoments, Contacts, DealRule, Hub, Preorders};
+pub use hub::{ClientMoments, Contacts, DealRule, Hub, HubWebhook, Preorders};
 pub use last_good::{keep as keep_good, last as last_good};
 pub use load::{from_bytes, load, text};
 pub use module::{BusLine, GpioLines, Module, ModuleKind, Point, WirenBoard};

@@ -14,6 +14,7 @@ mod keep;
 mod notify;
 mod remotes;
 pub mod sync;
+mod webhook;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -221,11 +222,12 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
     devices.extend(deciding);
     doors.start(&around, broker.as_ref(), devices, &mut readers, &mut rest).await?;
 
-    let hint = feed::Hint::default();
+    let mut hints = feed::Hints::default();
     if let Some(courier) = remotes.couriers.iter().find(|courier| courier.destination() == Destination::Crm) {
         let keyer = remotes.keyer.as_ref();
-        let around = hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, keyer, courier, hint: &hint, stop: &stop };
-        hub::start(&around, &mut readers);
+        let webhook_secret = remotes.webhook_secret.as_ref();
+        let around = hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, keyer, courier, webhook_secret, stop: &stop };
+        hints = hub::start(&around, &mut readers);
     }
 
     let mut delivery = JoinSet::new();
@@ -271,7 +273,7 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         clock: Arc::clone(clock),
         doors: Some(ByHand::new(&config.gates, router)),
         feeds: config.hub.as_ref().map(lime_feeds).unwrap_or_default(),
-        hint: hint.clone(),
+        hints,
         stop: rest_stop.clone(),
     };
     rest.spawn(async move {

@@ -52,6 +52,8 @@ pub(super) struct Connected {
     pub keyer: Option<Keyer>,
     pub mqtt_password: Option<Secret>,
     pub web_json_password: Option<Secret>,
+    /// What a webhook of the CRM's has to know, where it calls.
+    pub webhook_secret: Option<Secret>,
 }
 
 /// Makes the remotes; nothing is sent yet.
@@ -63,11 +65,13 @@ pub(super) fn connect(config: &Config, clock: &SharedClock) -> Result<Connected,
     let mqtt_password = config.mqtt.as_ref().and_then(|mqtt| mqtt.password.as_ref()).map(|secret| secret.load(&config.file)).transpose()?;
     let web_json = config.web_json.as_ref().and_then(|web_json| web_json.password.as_ref());
     let web_json_password = web_json.map(|secret| secret.load(&config.file)).transpose()?;
+    let webhook = config.hub.as_ref().and_then(|hub| hub.webhook.as_ref());
+    let webhook_secret = webhook.map(|webhook| webhook.secret.load(&config.file)).transpose()?;
     let zone = config.site.timezone.clone();
     let keyer = keyer(config)?;
     let lime_courier = LimeCourier::new(config.site.id.clone(), clock.stamp().boot, zone);
     let couriers: Vec<Arc<dyn Courier>> = vec![Arc::new(lime_courier), crm_courier(config, keyer.clone())];
-    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, keyer, mqtt_password, web_json_password })
+    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, keyer, mqtt_password, web_json_password, webhook_secret })
 }
 
 fn remote(endpoint: Endpoint, (rate, burst): (f64, u32), backoff: (Duration, Duration), clock: &SharedClock) -> Arc<Remote> {

@@ -221,6 +221,11 @@ super::words! {
     SAME_CONTROLLER: "входы `{first}` и `{second}` не могут быть одним контроллером", "gates `{first}` and `{second}` cannot be of one controller";
     SAME_CONTROLLER_HELP: "у входов одного контроллера разные direction и одинаковые evidence и uid_bytes",
         "gates of one controller go different ways, and say the same evidence and uid_bytes";
+    HOOK_SECRET_FORM: "нужно 16 или больше латинских букв, цифр, дефисов и подчёркиваний", "it must be 16 or more Latin letters, digits, hyphens and underscores";
+    OPEN_HOOK: "{listen} открыт не только этой машине, а секрет вебхука шёл бы по сети открыто", "{listen} is open to more than this machine, and the webhook's secret would cross the network in the clear";
+    OPEN_HOOK_HELP: "слушайте 127.0.0.1: вызовы CRM принимает по https обратный прокси или туннель и передаёт сюда",
+        "listen on 127.0.0.1: a reverse proxy or a tunnel takes the CRM's calls over https and passes them on";
+    SAME_LISTENER: "порт {listen} уже слушает [web_json]", "[web_json] listens on the port of {listen} already";
     OPEN_LISTENER: "{listen} открыт всей сети без пароля", "{listen} is open to the whole network, without a password";
     OPEN_LISTENER_HELP: "добавьте password = { file = \"web-json\" }: буквы и цифры; контроллеру дают адрес http://…/connect/ПАРОЛЬ",
         "add password = { file = \"web-json\" }, letters and digits; the controller is given the address http://…/connect/PASSWORD";

@@ -14,7 +14,6 @@ mod people;
 mod sales;
 mod shop;
 #[path = "../delivery/store.rs"]
-#[allow(dead_code, reason = "shared with the tests of delivery")]
 mod store;
 
 use std::collections::BTreeMap;

@@ -25,3 +25,4 @@ mod park;
 mod privacy;
 mod sync;
 mod trouble;
+mod webhook;

@@ -110,6 +110,7 @@ fn change(change: Change) -> Word {
         Change::ToLime => words::TO_LIME,
         Change::ToCrm => words::TO_CRM,
         Change::Both => words::TO_BOTH,
+        Change::ByTime => words::BY_TIME,
     }
 }
 

@@ -28,6 +28,9 @@ use crate::feed::{Feed, News, Page, Turn};
 use crate::flow::preorders::bound_key;
 use crate::journal::Learned;
 
+/// The feed's name.
+pub const NAME: &str = "bitrix24.deals";
+
 /// What our own changes of bookings' deals bear, so that the queue does not tell us of them.
 pub const CONNECTOR: &str = "limegate_deals";
 
@@ -119,7 +122,7 @@ struct Sweep {
 #[must_use]
 pub fn feed(portal: &Bitrix24, hub: &Hub) -> Box<dyn Feed> {
     let settings = Settings { app: matches!(portal.auth, BitrixAuth::OAuth { .. }), hub: hub.clone() };
-    Box::new(Listener::new("bitrix24.deals", scripts(move |ears, start| listen(ears, start, settings.clone()))))
+    Box::new(Listener::new(NAME, scripts(move |ears, start| listen(ears, start, settings.clone()))))
 }
 
 async fn listen(ears: Ears<State>, start: Start<State>, settings: Settings) -> End<State> {
