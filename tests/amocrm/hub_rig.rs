@@ -84,7 +84,7 @@ impl Rig {
     }
 
     pub fn set_up(&mut self, mode: Mode, funnels: bool) -> Plan {
-        let mut errand = hub_setup::errand(config(), Some(self.hub.clone()), texts(), hub_setup::Wish { mode, funnels });
+        let mut errand = hub_setup::errand(config(), Some(self.hub.clone()), texts(), hub_setup::Wish { mode, funnels, known: None });
         let mut step = errand.next(None);
         loop {
             match step {

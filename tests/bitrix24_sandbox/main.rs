@@ -6,7 +6,10 @@
 mod bookings;
 #[path = "../delivery/clock.rs"]
 mod clock;
+mod first_sync;
 mod goods;
+#[path = "../delivery/held.rs"]
+mod held;
 mod people;
 mod sales;
 mod shop;
@@ -65,7 +68,8 @@ impl Cable {
         for (name, value) in &request.headers {
             plain = plain.header(name, value);
         }
-        let plain = plain.header("content-type", "application/json").body(request.body.clone().unwrap_or_default()).unwrap();
+        let body = request.body.as_deref().map(bytes::Bytes::copy_from_slice).unwrap_or_default();
+        let plain = plain.header("content-type", "application/json").body(body).unwrap();
         self.site.lock().unwrap().call(self.host, self.clock.now_ms(), self.clock.stamp().wall_ms, plain)
     }
 }
@@ -75,12 +79,14 @@ impl Transport for Cable {
         Box::pin(async move {
             let exchange = async {
                 sleep(Duration::from_millis(40)).await;
-                let outcome = self.call(&request);
+                let outcome = held::apart(|| self.call(&request));
                 sleep(Duration::from_millis(outcome.after_ms + 40)).await;
                 match outcome.what {
                     What::Whole(response) => {
-                        let (head, body) = response.into_parts();
-                        Ok(Answer { status: head.status, headers: head.headers, body })
+                        let body = bytes::Bytes::copy_from_slice(response.body());
+                        let answer = Answer { status: response.status(), headers: response.headers().clone(), body };
+                        held::apart(|| drop(response));
+                        Ok(answer)
                     }
                     What::Refused => Err(Failure::NotSent("refused".into())),
                     What::Cut { .. } | What::Reset => Err(Failure::Unknown("reset".into())),

@@ -207,7 +207,7 @@ impl Desk {
         let mut overlap = BTreeMap::new();
         loop {
             let known_until = mark.since_ms;
-            let (rows, more) = mark.page(&self.ears, CONTACT, Map::new(), &select).await?;
+            let (rows, more, _) = mark.page(&self.ears, CONTACT, Map::new(), &select, None).await?;
             state.sweep.top = rows.iter().map(|(id, _)| *id).max().unwrap_or(0).max(state.sweep.top);
             let mut ids = Vec::new();
             for (id, row) in rows.iter().filter(|(_, row)| self.client_of(row).is_some()) {

@@ -35,7 +35,7 @@ use crate::crm::deal_fields::DealField;
 use crate::delivery::Verdict;
 use crate::domain::{Change, Preorder, Seq, Told};
 use crate::flow::contacts::Keyer;
-use crate::flow::preorders::{Booking, Bound, ToCrm, ToLime, Wanted, bound_key, clash, deal_key, left_out, warnings};
+use crate::flow::preorders::{Booking, Bound, NOBODY, Say, ToCrm, ToLime, Wanted, bound_key, clash, deal_key, left_out, warnings};
 use crate::journal::Learned;
 use crate::lime::Written;
 use crate::lime::preorders::{self as lime, Placed, PreorderConflict};
@@ -147,7 +147,7 @@ pub(super) async fn deliver(talk: &mut Talk) -> Result<(), Halt> {
     };
     let jobs: Vec<(Seq, Change)> =
         talk.errands.iter().filter(|errand| open.contains(&errand.seq)).map(|errand| (errand.seq, errand.change.clone())).collect();
-    let mut desk = Desk { keyer, places, bookings, deals: BTreeMap::new(), bearing: BTreeMap::new() };
+    let mut desk = Desk { keyer, places, bookings, deals: BTreeMap::new(), bearing: BTreeMap::new(), letters: Vec::new() };
     desk.read(talk, &jobs).await?;
     for (seq, change) in &jobs {
         if !talk.book.is_open(*seq) {
@@ -191,6 +191,8 @@ struct Desk {
     /// None: it is gone.
     deals: BTreeMap<u64, Option<Read>>,
     bearing: BTreeMap<u64, Bearing>,
+    /// How jobs end whose deals Lime cannot have, once staff are told.
+    letters: Vec<(Seq, Verdict)>,
 }
 
 impl Desk {
@@ -266,7 +268,8 @@ impl Desk {
         }
         let read = self.deals.get(&deal).cloned().flatten();
         let todo = match &read {
-            Some(read) if !read.ours => ToLime::Nothing,
+            // A preorder follows its deal wherever people move it.
+            Some(read) if !read.ours && !bound.is_sent() => ToLime::Nothing,
             Some(read) => bound.to_lime(&read.booking, &self.keyer),
             None => bound.cancel(),
         };
@@ -278,6 +281,12 @@ impl Desk {
         let key = bound_key(&deal.to_string());
         // Twice: a revision that Lime has gone past is sent anew with a later one.
         for _ in 0..2 {
+            if todo == ToLime::Nobody {
+                let said = talk.settings.texts.preorder_for_nobody();
+                let say = bound.names_nobody(seq);
+                self.explain(talk, seq, deal, &bound, (say, said), NOBODY);
+                return Ok(());
+            }
             let ToLime::Send { revision, draft } = todo else {
                 if todo == ToLime::Nothing && bound != Bound::default() {
                     talk.learn(key, Some(bound.to_json()));
@@ -290,21 +299,17 @@ impl Desk {
                 }
                 return Ok(());
             };
-            if bound.preorder.is_none() && draft.client_id.is_none() && draft.contact.is_none() && draft.status.is_some() {
-                // A preorder is somebody's. The deal tells of itself when it gets a contact.
-                talk.book.confirm(seq, Some(format!("deal:{deal}")));
-                return Ok(());
-            }
             let request = lime::put(&booking::reference(deal), revision, &draft, &talk.settings.texts.zone);
             let kept = Learned { key: key.clone(), value: Some(bound.to_json()) };
             talk.kept.put(key.clone(), kept.value.clone());
             let answer = talk.portal.write_lime(request, vec![kept]).await?;
             match lime::placed(&answer) {
                 Written::Done(placed) => {
-                    bound.placed(&placed);
+                    let quiet = bound.placed(&placed);
                     talk.learn(key, Some(bound.to_json()));
-                    let wrote = lime::wrote(&placed);
-                    talk.learn(wrote.key, wrote.value);
+                    if let Some(line) = quiet {
+                        talk.learn(line.key, line.value);
+                    }
                     talk.learn(deal_key(&placed.id), Some(deal.to_string()));
                     self.bear(seq, deal, &bound, Some((&placed, revision, draft.lines.is_some())), said);
                     return Ok(());
@@ -312,9 +317,11 @@ impl Desk {
                 Written::Conflict(PreorderConflict::Stale | PreorderConflict::OtherContent) => {
                     bound.stale(talk.now_ms);
                     talk.learn(key.clone(), Some(bound.to_json()));
-                    todo = match self.deals.get(&deal).and_then(Option::as_ref) {
-                        Some(read) => bound.to_lime(&read.booking, &self.keyer),
-                        None => bound.cancel(),
+                    todo = match self.deals.get(&deal) {
+                        Some(Some(read)) => bound.to_lime(&read.booking, &self.keyer),
+                        Some(None) => bound.cancel(),
+                        // We have just made it: there is nothing to tell but its reference.
+                        None => draft.bind.as_deref().map_or(ToLime::Nothing, |preorder| bound.bind(preorder)),
                     };
                 }
                 Written::Conflict(PreorderConflict::Bound) => {
@@ -323,7 +330,9 @@ impl Desk {
                     return Ok(());
                 }
                 Written::Refused(code) => {
-                    talk.book.decide(seq, Verdict::Dead { reason: code.clone(), answer: code });
+                    let said = talk.settings.texts.preorder_refused(&code);
+                    let say = bound.is_refused(seq);
+                    self.explain(talk, seq, deal, &bound, (say, said), &code);
                     return Ok(());
                 }
                 Written::Later { code, after } => {
@@ -334,6 +343,24 @@ impl Desk {
         }
         talk.book.decide(seq, Halt::new("lime/stale"));
         Ok(())
+    }
+
+    /// Lime cannot have the deal: staff read why, and then its job is a dead letter.
+    fn explain(&mut self, talk: &mut Talk, seq: Seq, deal: u64, bound: &Bound, (say, said): (Say, String), code: &str) {
+        let letter = Verdict::Dead { reason: code.to_owned(), answer: said.clone() };
+        let gone = self.deals.get(&deal).is_none_or(Option::is_none);
+        let owed = talk.kept.get(&notes::key(&deal.to_string())).is_some();
+        match say {
+            Say::Nothing => return talk.book.confirm(seq, Some(format!("deal:{deal}"))),
+            _ if gone => return talk.book.decide(seq, letter),
+            Say::Letter if !owed => return talk.book.decide(seq, letter),
+            Say::Letter => self.bear(seq, deal, bound, None, None),
+            Say::All => {
+                talk.learn(bound_key(&deal.to_string()), Some(bound.to_json()));
+                self.bear(seq, deal, bound, None, Some(said));
+            }
+        }
+        self.letters.push((seq, letter));
     }
 
     /// Notes what there is to do on the deal. `placed`: Lime's answer, the revision, and whether it was about the content.
@@ -541,7 +568,11 @@ impl Desk {
                 if gone {
                     continue;
                 }
-                commands.push(as_ours(sale::change(*deal, json!({ field.clone(): one.preorder })), &talk.kept));
+                commands.push(match one.preorder.as_str() {
+                    // There is nothing to show but the note.
+                    "" => Command::new("crm.item.get", json!({ "entityTypeId": DEAL, "id": deal })),
+                    id => as_ours(sale::change(*deal, json!({ field.clone(): id })), &talk.kept),
+                });
                 of.push((*deal, one));
                 for key in [bound_key(&deal.to_string()), deal_key(&one.preorder)] {
                     learned.extend(talk.kept.get(&key).map(|value| Learned { key: key.clone(), value: Some(value.to_owned()) }));
@@ -567,7 +598,7 @@ impl Desk {
                 }
             }
             let due: Vec<(u64, Vec<Seq>)> = chunk.iter().map(|(deal, one)| (*deal, one.jobs.clone())).collect();
-            notes::write(talk, due).await?;
+            notes::write(talk, due, &self.letters).await?;
         }
         Ok(())
     }
