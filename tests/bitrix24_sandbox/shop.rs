@@ -17,8 +17,8 @@ use limegate::domain::{Change, Secret, Told};
 use limegate::feed;
 use limegate::flow::contacts::Keyer;
 use limegate::http::{Answer, Bearer, Endpoint};
-use limegate::journal::{Destination, LedgerKey, Record, Store};
-use limegate::lime::feed::{Kind, LimeFeed};
+use limegate::journal::{Destination, LedgerKey, Record, Settled, Store};
+use limegate::lime::feed::{Kind, LimeFeed, Place, Walked};
 use limegate::status;
 use sandbox::faults::{Mode, Rule};
 use sandbox::{Host, Site, What};
@@ -126,7 +126,14 @@ impl Shop {
         self.told += 1;
         let stamp = self.clock.stamp();
         let change = Change { told, version: self.told.to_string(), changed_ms: stamp.wall_ms, origin: None, back_fill: false, stamp };
-        self.store.append(vec![Record::Change(change)]).await.unwrap();
+        let mut records = vec![Record::Change(change)];
+        if self.told == 1 {
+            // The feed of products has told of all that there are.
+            let walked = Some(Walked { id: String::new(), told: 0, passed: 0 });
+            let learned = vec![Place { walked, ..Place::default() }.learned(Kind::Products.name())];
+            records.push(Record::Settled(Settled { to: Destination::Crm, items: Vec::new(), learned, stamp }));
+        }
+        self.store.append(records).await.unwrap();
     }
 
     fn remotes(&mut self) -> Remotes {
