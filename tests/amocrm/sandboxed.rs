@@ -14,8 +14,8 @@ use crate::seed;
 use crate::venue::Venue;
 
 /// How many passes the long scenario takes; `LIMEGATE_PASSES` sets it.
-fn passes() -> u32 {
-    std::env::var("LIMEGATE_PASSES").ok().and_then(|text| text.parse().ok()).unwrap_or(400)
+fn passes(usual: u32) -> u32 {
+    std::env::var("LIMEGATE_PASSES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 const BOTH: [Destination; 2] = Destination::ALL;
@@ -59,7 +59,7 @@ async fn passes_become_leads_of_contacts_with_a_card_that_is_up_to_date() {
 
 #[tokio::test(start_paused = true)]
 async fn passes_through_a_fifth_of_faults_and_restarts_are_neither_lost_nor_doubled() {
-    let seed = seed();
+    let (seed, passes) = (seed(), passes(1_000));
     let mut venue = Venue::new(seed).await;
     assert!(venue.site.lock().unwrap().amocrm.switch("limit_per_second", &json!(null)));
     let faults = [
@@ -79,7 +79,7 @@ async fn passes_through_a_fifth_of_faults_and_restarts_are_neither_lost_nor_doub
     }
     venue.site.lock().unwrap().faults.set(0, Rule::new(Host::Amocrm, Fault::IndexLag { ms: 30_000 }));
     let mut running = venue.start();
-    for at in 0..passes() {
+    for at in 0..passes {
         venue.pass().await;
         if at % 10 == 0 {
             let pause = venue.chance.u64(0..1_500);
@@ -91,15 +91,16 @@ async fn passes_through_a_fifth_of_faults_and_restarts_are_neither_lost_nor_doub
         }
     }
     // Each doubt holds its card for two settle windows, and the cards are the same however many passes there are.
-    venue.drained(&BOTH, 14_400 * u64::from(passes().div_ceil(2_500))).await;
+    venue.drained(&BOTH, 14_400 * u64::from(passes.div_ceil(2_500))).await;
     running.stop().await;
     let requests = venue.site.lock().unwrap().log.requests(Host::Amocrm);
-    println!("{:.2} requests a pass, faults and all", requests as f64 / f64::from(passes()));
+    println!("{:.2} requests a pass, faults and all", requests as f64 / f64::from(passes));
     venue.books().await.balance();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_comes_late_is_found_and_not_repeated() {
+    let passes = passes(300);
     let mut venue = Venue::new(seed()).await;
     let writes = Rule::new(Host::Amocrm, Fault::LateCommit { ms: 60_000 }).chance(0.5, 3);
     // What comes late would be counted against the second in which it comes.
@@ -107,11 +108,11 @@ async fn a_commit_that_comes_late_is_found_and_not_repeated() {
     venue.site.lock().unwrap().faults.set(0, Rule { method: Some("POST".into()), ..writes });
     venue.site.lock().unwrap().faults.set(0, Rule::new(Host::Amocrm, Fault::IndexLag { ms: 50_000 }));
     let running = venue.start();
-    for _ in 0..200 {
+    for _ in 0..passes {
         venue.pass().await;
         sleep(Duration::from_millis(200)).await;
     }
-    venue.drained(&BOTH, 14_400).await;
+    venue.drained(&BOTH, 14_400 * u64::from(passes.div_ceil(2_500))).await;
     running.stop().await;
     venue.books().await.balance();
 }

@@ -351,8 +351,9 @@ async fn faults_and_restarts_lose_and_double_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn late_commits_and_lagging_searches_double_nothing_within_the_window() {
-    let mut one = Venue::new(seed(), both(), 20);
-    one.written_off(300).await;
+    let passes = passes(300);
+    let mut one = Venue::new(seed(), both(), (passes / 15).max(1));
+    one.written_off(passes).await;
     one.fault(0.15, Some("crm.item.add"), Mode::LateCommit { ms: 55_000 });
     one.fault(0.15, Some("crm.timeline.logmessage.add"), Mode::LateCommit { ms: 30_000 });
     one.fault(1.0, Some("crm.item.list"), Mode::IndexLag { ms: 50_000 });
