@@ -5,11 +5,11 @@
 use http::Method;
 use jiff::tz::TimeZone;
 use limegate::config::{AmoAuth, AmoCrm, Language, PassesAs, SecretSource, StageRef};
-use limegate::crm::audit::{Finding, Findings, Search, Sought};
+use limegate::crm::audit::{DealOf, Finding, Findings, Search, Sought, SoughtDeal};
 use limegate::crm::setup::{Ask, Dialogue, Mode, SetupError};
 use limegate::crm::texts::Texts;
 use limegate::crm::{amocrm, bitrix24};
-use limegate::domain::ClientId;
+use limegate::domain::{Change, ClientId};
 use limegate::http::{Answer, Request};
 use sandbox::{Host, Site, What};
 use serde_json::{Value, json};
@@ -114,14 +114,18 @@ impl Crm {
 
     /// Leads in amoCRM, with a pass's id or somebody else's; their ids.
     fn leads(&mut self, numbers: impl IntoIterator<Item = Option<u128>>) -> Vec<u64> {
+        self.leads_with(numbers.into_iter().map(|number| number.map(key)))
+    }
+
+    fn leads_with(&mut self, keys: impl IntoIterator<Item = Option<Uuid>>) -> Vec<u64> {
         let answer = self.send(&Request::get("/api/v4/leads/custom_fields?limit=250", "GET")).json().unwrap();
         let fields = answer["_embedded"]["custom_fields"].as_array().unwrap().clone();
         let field = fields.iter().find(|field| field["code"] == "LIME_EVENT_UID").unwrap()["id"].clone();
-        let lead = |number: Option<u128>| match number {
-            Some(number) => json!({"name": "Проход", "custom_fields_values": [{"field_id": field, "values": [{"value": key(number).to_string()}]}]}),
+        let lead = |key: Option<Uuid>| match key {
+            Some(key) => json!({"name": "Проход", "custom_fields_values": [{"field_id": field, "values": [{"value": key.to_string()}]}]}),
             None => json!({"name": "Праздник"}),
         };
-        let leads: Vec<Value> = numbers.into_iter().map(lead).collect();
+        let leads: Vec<Value> = keys.into_iter().map(lead).collect();
         let mut ids = Vec::new();
         for chunk in leads.chunks(250) {
             let made = self.post("/api/v4/leads", &json!(chunk));
@@ -279,4 +283,45 @@ fn bitrix24_with_both_records_wants_both_where_the_guest_has_a_contact() {
     let findings = crm.ask(bitrix24::audit::search(both(), all));
     let expected = [Finding::Found, Finding::Missing, Finding::Doubled, Finding::Found, Finding::Missing];
     assert_eq!(findings, (1..=5).map(key).zip(expected).collect::<Findings>());
+}
+
+/// Three receipts that the journal says are deals.
+fn receipts(kind: &str, ids: [u64; 3]) -> Vec<SoughtDeal> {
+    let receipt = |(number, id): (u128, u64)| SoughtDeal {
+        key: key(number),
+        of: DealOf::Receipt(format!("tr-{number}")),
+        remote: Some(format!("{kind}:{id}")),
+    };
+    (1..).zip(ids).map(receipt).collect()
+}
+
+fn one_of_each() -> Findings {
+    Findings::from([(key(1), Finding::Found), (key(2), Finding::Doubled), (key(3), Finding::Missing)])
+}
+
+#[test]
+fn amocrm_names_the_deals_of_receipts_that_are_gone_or_twice_there() {
+    let mut crm = Crm::amocrm();
+    let of = |number: u32| Some(Change::receipt_key(&format!("tr-{number}")));
+    let ids = crm.leads_with([of(1), of(2), None, of(3), of(2)]);
+    assert!(crm.site.amocrm.remove_lead(ids[3]));
+    assert_eq!(crm.ask(amocrm::audit::deals(receipts("lead", [ids[0], ids[1], ids[3]]))), one_of_each());
+    assert_eq!(crm.labels, ["GET /leads/custom_fields", "GET /leads?order"]);
+}
+
+#[test]
+fn bitrix24_names_the_deals_of_receipts_and_preorders_that_are_gone_or_twice_there() {
+    let mut crm = Crm::bitrix24();
+    let mut deal = |of: &str| crm.item(2, Some(of.to_owned()));
+    let ids = [deal("receipt:tr-1"), deal("receipt:tr-2"), deal("receipt:tr-3")];
+    deal("receipt:tr-2");
+    deal("preorder:po-1");
+    crm.post("/crm.item.delete", &json!({"entityTypeId": 2, "id": ids[2]}));
+    let mut sought = receipts("deal", ids);
+    let preorder = |number: u128, id: &str| SoughtDeal { key: key(number), of: DealOf::Preorder(id.to_owned()), remote: None };
+    sought.extend([preorder(4, "po-1"), preorder(5, "po-2")]);
+    let mut expected = one_of_each();
+    expected.extend([(key(4), Finding::Found), (key(5), Finding::Missing)]);
+    assert_eq!(crm.ask(bitrix24::audit::deals(sought)), expected);
+    assert_eq!(crm.labels.len(), 1, "{:?}", crm.labels);
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::{Change, ClientId, Pass, Seq, WriteOff};
+use crate::domain::{Change, ClientId, Pass, ReceiptKind, Seq, Told, WriteOff};
 use crate::flow::{CrmPolicy, job_at};
 use crate::journal::{Destination, Entry, Record};
 
@@ -64,7 +64,27 @@ pub struct Jobs {
     numbers: BTreeSet<u64>,
     not_for_crm: BTreeSet<u64>,
     visits: BTreeSet<Uuid>,
-    changes: bool,
+    changes: Changes,
+}
+
+/// Which jobs of the two-way integration are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Changes {
+    All,
+    /// Those that make a deal: receipts, and preorders that were made at Lime.
+    Deals,
+    None,
+}
+
+impl Changes {
+    fn keep(self, told: &Told) -> bool {
+        match (self, told) {
+            (Self::All, _) => true,
+            (Self::Deals, Told::Receipt(receipt)) => receipt.kind != ReceiptKind::Refund,
+            (Self::Deals, Told::Preorder(preorder)) => preorder.deal().is_none(),
+            (Self::Deals | Self::None, _) => false,
+        }
+    }
 }
 
 impl Jobs {
@@ -78,14 +98,20 @@ impl Jobs {
             numbers: BTreeSet::new(),
             not_for_crm: BTreeSet::new(),
             visits: BTreeSet::new(),
-            changes: true,
+            changes: Changes::All,
         }
     }
 
     /// The same, without the jobs of the two-way integration: a first synchronisation makes far more of them than there are passes.
     #[must_use]
     pub fn of_passes(crm: CrmPolicy) -> Self {
-        Self { changes: false, ..Self::new(crm) }
+        Self { changes: Changes::None, ..Self::new(crm) }
+    }
+
+    /// The same, with those that make a deal in the CRM.
+    #[must_use]
+    pub fn with_deals(crm: CrmPolicy) -> Self {
+        Self { changes: Changes::Deals, ..Self::new(crm) }
     }
 
     /// Takes the next record, in order.
@@ -133,7 +159,7 @@ impl Jobs {
                     self.set(*job, JobState::Dropped, Some(decision.reason.clone()));
                 }
             }
-            Record::Change(change) if self.changes => {
+            Record::Change(change) if self.changes.keep(&change.told) => {
                 if let Some((to, _)) = owed {
                     self.jobs.entry(entry.seq).or_insert_with(|| line_of_change(entry.seq, to, change));
                 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
+use super::ledger::line;
 use super::{Exit, Global, block_on, check, notice, out, out_json};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{AmoAuth, BitrixAuth, Config, CrmKind, Language, SecretError, SecretSource};
@@ -39,7 +40,7 @@ enum CrmCommand {
         /// Show what would be created, and change nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Also create the pipelines and stages that `[hub]` names and amoCRM does not have. Bitrix24 gets them without asking.
+        /// Also create the pipelines and stages that `[hub]` names and the CRM does not have. Look first whether people have renamed them.
         #[arg(long)]
         pipelines: bool,
     },
@@ -78,7 +79,7 @@ fn set_up(global: &Global, config: &Config, clock: &SharedClock, language: Langu
         Err(error) => return not_connected(&error),
     };
     let mode = if purpose == Purpose::Apply { Mode::Apply } else { Mode::Plan };
-    let mut dialogue = dialogue(config, mode, funnels);
+    let mut dialogue = dialogue(config, mode, funnels, known(config));
     match block_on(drive(&endpoint, dialogue.as_mut())) {
         Ok(mut plan) => {
             if purpose == Purpose::Check {
@@ -96,6 +97,16 @@ fn set_up(global: &Global, config: &Config, clock: &SharedClock, language: Langu
     }
 }
 
+/// The ids that the ledger has for what the config names. Where it cannot be asked, names are all that there is.
+fn known(config: &Config) -> Option<String> {
+    let hub = config.hub.as_ref()?;
+    let key = match &config.crm.kind {
+        CrmKind::AmoCrm(_) => amocrm::hub_setup::known_key(),
+        CrmKind::Bitrix24(_) => bitrix24::setup::known_key(hub),
+    };
+    block_on(line(config, &key)).ok().flatten()
+}
+
 /// The product groups that the rules name, as Lime has them. Lime not answering is no fault of the CRM's.
 fn groups(config: &Config, language: Language) -> Vec<Item> {
     let Some(hub) = config.hub.as_ref().filter(|hub| product_groups::are_named(hub)) else { return Vec::new() };
@@ -108,17 +119,17 @@ fn groups(config: &Config, language: Language) -> Vec<Item> {
     }
 }
 
-fn dialogue(config: &Config, mode: Mode, funnels: bool) -> Box<dyn Dialogue> {
+fn dialogue(config: &Config, mode: Mode, funnels: bool, known: Option<String>) -> Box<dyn Dialogue> {
     let texts = Texts::new(config.crm.language, config.site.timezone.clone());
     match &config.crm.kind {
-        CrmKind::AmoCrm(amo) => Box::new(amocrm::hub_setup::errand(amo.clone(), config.hub.clone(), texts, Wish { mode, funnels })),
+        CrmKind::AmoCrm(amo) => Box::new(amocrm::hub_setup::errand(amo.clone(), config.hub.clone(), texts, Wish { mode, funnels, known })),
         CrmKind::Bitrix24(bitrix) => {
             // A webhook's address is a secret as a whole; its host is not shown either, for the file alone knows it.
             let portal = match &bitrix.auth {
                 BitrixAuth::Webhook(_) => "webhook".to_owned(),
                 BitrixAuth::OAuth { portal, .. } => host_of(portal).unwrap_or_default(),
             };
-            let needs = bitrix24::setup::Needs { passes: bitrix.passes.clone(), hub: config.hub.clone() };
+            let needs = bitrix24::setup::Needs { passes: bitrix.passes.clone(), hub: config.hub.clone(), funnels, known };
             Box::new(bitrix24::setup::errand(needs, texts, portal, mode))
         }
     }

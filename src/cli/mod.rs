@@ -11,6 +11,7 @@ mod crm;
 mod dead;
 mod door;
 mod journal;
+mod ledger;
 mod listen;
 pub mod logs;
 mod osdp;

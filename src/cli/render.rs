@@ -1,7 +1,5 @@
 //! Tables and lines for people, as text: pure, so that the command line, a test and a page of documentation show the same.
 
-use uuid::Uuid;
-
 use crate::books::{DestinationSum, Sums};
 use crate::gateway::audit::{Audit, Side};
 use crate::status::{Code, DestinationState, GateState, Link, Problem, Snapshot, wall_text};
@@ -175,6 +173,8 @@ pub fn verify_line(sums: &Sums, crm: &str, language: Language) -> String {
 pub fn remote_lines(audit: &Audit, crm: &str, language: Language) -> String {
     let mut lines = side_lines(&audit.lime, "lime", language);
     lines.extend(side_lines(&audit.crm, crm, language));
+    let deals = journal::DEALS_AT.with("to", crm).text(language);
+    lines.extend(audit.deals.iter().flat_map(|side| side_lines(side, &deals, language)));
     lines.join("\n")
 }
 
@@ -188,11 +188,11 @@ fn side_lines(side: &Side, to: &str, language: Language) -> Vec<String> {
     if let Some(why) = &side.failed {
         return vec![journal::REMOTE_FAILED.with("to", to).with("why", plain(why)).text(language)];
     }
-    let count = |keys: &[Uuid]| keys.len() as u64;
+    let count = |keys: &[String]| keys.len() as u64;
     let sums = journal::REMOTE.with("to", to).count("asked", side.asked).count("found", side.found);
     let mut lines = vec![sums.count("missing", count(&side.missing)).count("doubled", count(&side.doubled)).text(language)];
     for (word, keys) in [(journal::REMOTE_MISSING, &side.missing), (journal::REMOTE_DOUBLED, &side.doubled)] {
-        lines.extend(keys.iter().take(KEYS_SHOWN).map(|key| word.with("key", key.to_string()).text(language)));
+        lines.extend(keys.iter().take(KEYS_SHOWN).map(|key| word.with("key", key.as_str()).text(language)));
         if keys.len() > KEYS_SHOWN {
             lines.push(journal::REMOTE_MORE.with("n", Value::Count(count(keys) - KEYS_SHOWN as u64)).text(language));
         }

@@ -1,5 +1,5 @@
 //! `limegate verify`: the promise as sums, counted from the journal's log, whether the gateway runs or not. With `--remote` the destinations are asked
-//! for each delivered pass, too.
+//! for each delivered pass, too, and the CRM for the deals of receipts and preorders.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use super::journal::{self, Log};
 use super::{Exit, Global, block_on, check, notice, out, out_json, render};
 use crate::books::{Jobs, Sums};
 use crate::config::{Config, CrmKind, Language};
+use crate::flow::CrmPolicy;
 use crate::gateway::audit::{Audit, AuditError, audit};
 use crate::words::journal as words;
 
@@ -22,7 +23,7 @@ pub struct VerifyArgs {
     /// Passes since then: `today`, `2h`, `3d`, `2026-11-22`, or RFC 3339. Default: all that the log holds.
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
-    /// Ask Lime and the CRM for each delivered pass, too. Takes its time: the CRM's limits hold.
+    /// Ask Lime and the CRM for each delivered pass, too, and the CRM for the deals of receipts and preorders. Takes its time: the CRM's limits hold.
     #[arg(long)]
     remote: bool,
 }
@@ -40,7 +41,8 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let jobs = match read_jobs(&config) {
+    let new: fn(CrmPolicy) -> Jobs = if args.remote { Jobs::with_deals } else { Jobs::of_passes };
+    let jobs = match read_jobs(&config, new) {
         Ok(jobs) => jobs,
         Err(error) => {
             notice(&error.to_string());
@@ -60,7 +62,7 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> Exit {
     if !global.json {
         out(&render::verify_line(&sums, crm, language));
     }
-    let remote = args.remote.then(|| block_on(ask(&config, &jobs, from, language)));
+    let remote = args.remote.then(|| block_on(ask(&config, &jobs, (from, since), language)));
     match remote.transpose() {
         Ok(remote) => {
             match &remote {
@@ -88,14 +90,14 @@ pub(super) fn run(global: &Global, args: &VerifyArgs) -> Exit {
 fn json(sums: &Sums, remote: Option<&Audit>) -> serde_json::Value {
     let mut value = json!({"v": 1, "sums": sums, "balances": sums.balances()});
     if let Some(audit) = remote {
-        value["remote"] = json!({"lime": audit.lime, "crm": audit.crm, "complete": audit.complete()});
+        value["remote"] = json!({"lime": audit.lime, "crm": audit.crm, "deals": audit.deals, "complete": audit.complete()});
     }
     value
 }
 
 /// Asks, and shows a sign of life on standard error meanwhile.
-async fn ask(config: &Config, jobs: &Jobs, from: u64, language: Language) -> Result<Audit, AuditError> {
-    let asking = audit(config, jobs, from);
+async fn ask(config: &Config, jobs: &Jobs, (from, since_ms): (u64, Option<i64>), language: Language) -> Result<Audit, AuditError> {
+    let asking = audit(config, jobs, from, since_ms);
     tokio::pin!(asking);
     let mut elapsed = Duration::ZERO;
     loop {
@@ -110,10 +112,10 @@ async fn ask(config: &Config, jobs: &Jobs, from: u64, language: Language) -> Res
     }
 }
 
-/// Reads the log and folds every job of a pass.
-pub(super) fn read_jobs(config: &Config) -> Result<Jobs, journal::LogError> {
+/// Reads the log and folds the jobs that `new` wants.
+fn read_jobs(config: &Config, new: fn(CrmPolicy) -> Jobs) -> Result<Jobs, journal::LogError> {
     let log = Log::open(config)?;
-    let mut jobs = Jobs::of_passes(crate::gateway::crm_policy(config));
+    let mut jobs = new(crate::gateway::crm_policy(config));
     log.each(0, |entry| {
         jobs.apply(entry);
         true

@@ -1,6 +1,7 @@
 //! `[hub]`: what of the integration of Lime and the CRM this box runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,12 +9,17 @@ use serde_json::{Value, json};
 use super::check::{Checker, Named};
 use super::crm::stage;
 use super::diagnostic::Code;
+use super::gates::unquoted;
 use super::raw::{self, hub as table};
 use super::read::{At, shown};
 use super::units::duration_text;
-use super::{Crm, CrmKind, Language, StageRef};
+use super::{Crm, CrmKind, Language, SecretSource, StageRef, WebJsonConfig};
 use crate::domain::{ContactField, ReceiptKind, ServicePointId, Wins};
 use crate::words::config as text;
+
+const LISTEN_EXAMPLE: &str = "listen = \"127.0.0.1:8096\"";
+/// Characters of a webhook's secret, at least.
+const LEAST_SECRET: usize = 16;
 
 /// What may stand in braces in a deal's title.
 const PLACEHOLDERS: [&str; 5] = ["what", "sum", "point", "receipt", "date"];
@@ -31,6 +37,8 @@ pub struct Hub {
     pub deals: Vec<DealRule>,
     /// Preorders and the deals of bookings.
     pub preorders: Preorders,
+    /// Where the CRM calls when something has changed.
+    pub webhook: Option<HubWebhook>,
     /// How often the CRM is asked for changes. Default 20 s.
     pub poll: Duration,
     /// A receipt that is older than this when it is read is entered as history. Default 1 d.
@@ -105,6 +113,15 @@ pub struct Preorders {
     pub cancelled: StageRef,
 }
 
+/// Where the CRM calls when something has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubWebhook {
+    /// An address of this machine alone.
+    pub listen: SocketAddr,
+    /// What a call has to know.
+    pub secret: SecretSource,
+}
+
 impl Hub {
     /// What is the default for a CRM: what venues are used to there.
     #[must_use]
@@ -136,6 +153,7 @@ impl Hub {
             products: true,
             deals: vec![rule],
             preorders,
+            webhook: None,
             poll: Duration::from_secs(20),
             back_fill: Duration::from_secs(86_400),
         }
@@ -146,9 +164,14 @@ fn usual_title(language: Language) -> &'static str {
     if language == Language::Ru { "Покупка: {what}, {date}" } else { "Purchase: {what}, {date}" }
 }
 
-/// Checks `[hub]`. The outer `None` is a mistake; the inner one: this box does not run the integration.
+/// Checks `[hub]`; `web_json`: who listens already. The outer `None` is a mistake; the inner one: this box does not run the integration.
 #[allow(clippy::option_option, reason = "a mistake is not the same as no hub")]
-pub(super) fn check(raw: Option<&At<table::Hub>>, crm: Option<&Crm>, checker: &mut Checker<'_>) -> Option<Option<Hub>> {
+pub(super) fn check(
+    raw: Option<&At<table::Hub>>,
+    crm: Option<&Crm>,
+    web_json: Option<&WebJsonConfig>,
+    checker: &mut Checker<'_>,
+) -> Option<Option<Hub>> {
     let Some(raw) = raw else { return Some(None) };
     let crm = crm?;
     let usual = Hub::usual(&crm.kind, crm.language);
@@ -180,9 +203,14 @@ pub(super) fn check(raw: Option<&At<table::Hub>>, crm: Option<&Crm>, checker: &m
         }
         (_, None) => None,
     };
+    let webhook = match &raw.webhook {
+        Some(at) => webhook(at, web_json, checker).map(Some),
+        None => Some(None),
+    };
     let poll = checker.span(raw.poll.as_ref(), "poll", usual.poll, ("5s", "1h"));
     let back_fill = checker.span(raw.back_fill.as_ref(), "back_fill", usual.back_fill, ("1min", "3650d"));
-    let hub = Hub { clients, contacts, products: is(&raw.products, true), deals: deals?, preorders: preorders?, poll: poll?, back_fill: back_fill? };
+    let (products, deals, preorders, webhook) = (is(&raw.products, true), deals?, preorders?, webhook?);
+    let hub = Hub { clients, contacts, products, deals, preorders, webhook, poll: poll?, back_fill: back_fill? };
     Some(is(&raw.enabled, true).then_some(hub))
 }
 
@@ -209,6 +237,32 @@ fn contacts(raw: &table::HubContacts) -> Contacts {
         (field, at.as_ref().map_or(all, |at| wins(at.value)))
     };
     Contacts { to_lime: is(&raw.to_lime), to_crm: is(&raw.to_crm), wins: ContactField::ALL.map(of).into(), clears: is(&raw.clears) }
+}
+
+/// Whoever knows the secret may have the CRM asked: it must not be guessed, and must not travel in the clear.
+fn webhook(raw: &At<table::HubWebhook>, web_json: Option<&WebJsonConfig>, checker: &mut Checker<'_>) -> Option<HubWebhook> {
+    let named = Named { name: table::HubWebhook::TITLE, span: &raw.span };
+    let secret = checker.need(raw.secret.as_ref(), &named, "secret", "secret = { file = \"hub-webhook\" }").and_then(|at| {
+        let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        checker.secret_of(at, text::HOOK_SECRET_FORM, |text| text.len() >= LEAST_SECRET && plain(text))
+    });
+    let at = checker.need(raw.listen.as_ref(), &named, "listen", LISTEN_EXAMPLE)?;
+    let Some(listen) = at.value.parse::<SocketAddr>().ok().filter(|address| address.port() > 0) else {
+        let message = text::NOT_ALLOWED.with("key", "listen").with("found", shown(&at.value));
+        checker.mistakes.error(Code::NOT_ALLOWED, message, &at.span, text::MISSING_HELP.with("example", LISTEN_EXAMPLE));
+        return None;
+    };
+    if !listen.ip().is_loopback() {
+        let message = text::OPEN_HOOK.with("listen", unquoted(&at.value));
+        checker.mistakes.error(Code::NOT_ALLOWED, message, &at.span, text::SYNTAX_HERE).help(text::OPEN_HOOK_HELP);
+        return None;
+    }
+    if web_json.is_some_and(|other| other.listen.port() == listen.port()) {
+        let message = text::SAME_LISTENER.with("listen", unquoted(&at.value));
+        checker.mistakes.error(Code::CONFLICT, message, &at.span, text::TAKEN_HERE);
+        return None;
+    }
+    Some(HubWebhook { listen, secret: secret? })
 }
 
 fn preorders(raw: &At<table::HubPreorders>, usual: Preorders, checker: &mut Checker<'_>) -> Option<Preorders> {
@@ -336,7 +390,7 @@ impl DealRule {
 }
 
 /// As the file would say it.
-pub(super) fn effective(hub: &Hub, shown: impl Fn(&StageRef) -> Value) -> Value {
+pub(super) fn effective(hub: &Hub, shown: impl Fn(&StageRef) -> Value, secret: &dyn Fn(&SecretSource) -> Value) -> Value {
     let moments =
         [("registration", hub.clients.registration), ("change", hub.clients.change), ("purchase", hub.clients.purchase), ("pass", hub.clients.pass)];
     let word = |wins: Wins| match wins {
@@ -378,6 +432,7 @@ pub(super) fn effective(hub: &Hub, shown: impl Fn(&StageRef) -> Value) -> Value 
             "send_at": optional(&hub.preorders.send_at),
             "cancelled": shown(&hub.preorders.cancelled),
         },
+        "webhook": hub.webhook.as_ref().map(|webhook| json!({ "listen": webhook.listen.to_string(), "secret": secret(&webhook.secret) })),
         "poll": duration_text(hub.poll),
         "back_fill": duration_text(hub.back_fill),
     })

@@ -20,7 +20,7 @@ use crate::clock::SharedClock;
 use crate::delivery::{self as letters, LetterError, revive};
 use crate::domain::Seq;
 use crate::door::{ByHand, HandError, NoDoor};
-use crate::feed::Hint;
+use crate::feed::Hints;
 use crate::journal::{LedgerKey, Store};
 use crate::lime::feed::Kind;
 use crate::status::{Link, Report, Snapshot};
@@ -50,7 +50,7 @@ pub struct Control {
     /// Lime's feeds that this gateway reads.
     pub feeds: Vec<Kind>,
     /// Wakes the feeds that rest.
-    pub hint: Hint,
+    pub hints: Hints,
     /// The gateway is stopping.
     pub stop: watch::Receiver<bool>,
 }
@@ -213,7 +213,7 @@ async fn sync_run(State(control): State<Control>, Json(order): Json<SyncOrder>) 
     }
     match sync::order(control.store.as_ref(), &order, control.clock.stamp()).await {
         Ok(ordered) => {
-            control.hint.notify_waiters();
+            control.hints.all();
             Json(ordered).into_response()
         }
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),

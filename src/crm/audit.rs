@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::ClientId;
@@ -33,8 +33,28 @@ impl Sought {
     }
 }
 
-/// What the CRM says of a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// A deal that the two-way integration made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoughtDeal {
+    /// The job's business key, to be told by.
+    pub key: Uuid,
+    /// What it was made of.
+    pub of: DealOf,
+    /// What the journal says it became there: `lead:8001`, `deal:17`.
+    pub remote: Option<String>,
+}
+
+/// What a deal was made of, by Lime's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DealOf {
+    /// A receipt.
+    Receipt(String),
+    /// A preorder that was made at Lime.
+    Preorder(String),
+}
+
+/// What the CRM says of a pass or a deal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// It is there, once.

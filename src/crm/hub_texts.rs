@@ -96,4 +96,11 @@ impl Texts {
     pub fn preorder_refused(&self, code: &str) -> String {
         format!("{} ({code}).", self.pick("Лайм не принял предзаказ этой сделки", "Lime has refused the preorder of this deal"))
     }
+
+    /// That a deal has products of Lime's and nobody for whom they are.
+    #[must_use]
+    pub fn preorder_for_nobody(&self) -> String {
+        let ru = "В сделке нет контакта, поэтому предзаказа в Лайме нет. Добавьте контакт, и он появится там сам.";
+        self.pick(ru, "This deal has no contact, so Lime has no preorder of it. Add a contact, and Lime gets it by itself.").to_owned()
+    }
 }

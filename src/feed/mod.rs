@@ -6,6 +6,7 @@
 //!
 //! Never: a cursor ahead of the changes that it covers; a second place that counts tokens; a change told twice that the feed could know to be the same.
 
+mod hints;
 mod run;
 
 use std::time::Duration;
@@ -15,7 +16,8 @@ use crate::domain::Told;
 use crate::http::{Answer, Request};
 use crate::journal::{Learned, LedgerKey};
 
-pub use run::{Hint, Parts, run};
+pub use hints::{Hint, Hints};
+pub use run::{Parts, run};
 
 /// Something that was told of, before it is stamped.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::clock::SharedClock;
@@ -13,7 +13,7 @@ use crate::http::{Answer, DEFAULT_TIMEOUT};
 use crate::journal::{AppendError, Destination, JournalStat, LedgerKey, Record, Settled, Store};
 use crate::status::{Hub, Link};
 
-use super::{Feed, Heard, Page, Turn};
+use super::{Feed, Heard, Hint, Page, Turn};
 
 /// The first and the longest wait after a failure.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -26,9 +26,6 @@ const MOST_WAITING: u64 = 20_000;
 
 /// Between two looks at whether a walk may go on.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
-
-/// Somebody says that there is news: feeds that rest begin at once.
-pub type Hint = Arc<Notify>;
 
 /// What a feed is run with.
 #[derive(Clone)]
@@ -43,7 +40,7 @@ pub struct Parts {
     pub hub: Arc<Hub>,
     /// Time.
     pub clock: SharedClock,
-    /// Hints that there is news.
+    /// Hints that there is news for it.
     pub hint: Hint,
     /// Randomness, for the spread of waits.
     pub chance: fastrand::Rng,

@@ -1,7 +1,7 @@
 //! Asks Lime and the CRM whether they have what the journal says was delivered to them.
 //!
 //! Works whether the gateway runs or not, and goes at half the pace that the config allows, for a running gateway may be using the rest. Never: a write;
-//! a pass called missing because a destination could not be asked.
+//! a pass or deal called missing because a destination could not be asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::remotes::{SetupError, crm_endpoint, lime_endpoint};
 use crate::books::{JobLine, JobState, Jobs};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, CrmKind};
-use crate::crm::audit::{Finding, Findings, Search, Sought};
+use crate::crm::audit::{DealOf, Finding, Findings, Search, Sought, SoughtDeal};
 use crate::crm::script::Script;
 use crate::crm::setup::{Manner, SetupError as Trouble, drive_in};
 use crate::crm::{amocrm, bitrix24};
@@ -32,10 +32,10 @@ pub struct Side {
     pub asked: u64,
     /// There, once.
     pub found: u64,
-    /// Not there. Business keys.
-    pub missing: Vec<Uuid>,
-    /// There more than once. Business keys.
-    pub doubled: Vec<Uuid>,
+    /// Not there: a pass's business key, `receipt tr-17`, `preorder po-3`.
+    pub missing: Vec<String>,
+    /// There more than once, likewise.
+    pub doubled: Vec<String>,
     /// Why it cannot be asked at all; nothing is wrong with it.
     pub not_askable: Option<String>,
     /// Why it did not answer; another try may help.
@@ -44,7 +44,11 @@ pub struct Side {
 
 impl Side {
     fn of(findings: &Findings) -> Self {
-        let keys = |wanted| findings.iter().filter(|(_, found)| **found == wanted).map(|(key, _)| *key).collect::<Vec<_>>();
+        Self::named(findings, Uuid::to_string)
+    }
+
+    fn named(findings: &Findings, name: impl Fn(&Uuid) -> String) -> Self {
+        let keys = |wanted| findings.iter().filter(|(_, found)| **found == wanted).map(|(key, _)| name(key)).collect::<Vec<_>>();
         let (missing, doubled) = (keys(Finding::Missing), keys(Finding::Doubled));
         let found = keys(Finding::Found).len() as u64;
         Self { asked: findings.len() as u64, found, missing, doubled, ..Self::default() }
@@ -68,19 +72,21 @@ pub struct Audit {
     pub lime: Side,
     /// The CRM.
     pub crm: Side,
+    /// The CRM's deals of receipts and of preorders that were made at Lime; none where this box does not make any.
+    pub deals: Option<Side>,
 }
 
 impl Audit {
     /// Nothing that was asked for is missing or doubled. Says nothing of a side that did not answer: see [`Audit::answered`].
     #[must_use]
     pub fn complete(&self) -> bool {
-        self.lime.complete() && self.crm.complete()
+        self.lime.complete() && self.crm.complete() && self.deals.as_ref().is_none_or(Side::complete)
     }
 
     /// Neither side failed to answer.
     #[must_use]
     pub fn answered(&self) -> bool {
-        self.lime.failed.is_none() && self.crm.failed.is_none()
+        [Some(&self.lime), Some(&self.crm), self.deals.as_ref()].into_iter().flatten().all(|side| side.failed.is_none())
     }
 }
 
@@ -92,37 +98,76 @@ pub enum AuditError {
     Setup(#[from] SetupError),
 }
 
-/// Asks both destinations, side by side, for the delivered passes from number `from` on.
+/// Asks both destinations, side by side, for the delivered passes from number `from` on, and for the deals that the integration has made since then.
 ///
 /// # Errors
 /// When the config's secrets or addresses cannot be used. That a destination does not answer is said in its [`Side`].
-pub async fn audit(config: &Config, jobs: &Jobs, from: u64) -> Result<Audit, AuditError> {
+pub async fn audit(config: &Config, jobs: &Jobs, from: u64, since_ms: Option<i64>) -> Result<Audit, AuditError> {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let (lime, crm) = (lime_endpoint(config, &clock)?, crm_endpoint(config, &clock)?);
-    let delivered = |to| jobs.lines().filter(move |line| line.to == to && line.state == JobState::Delivered && line.number >= from.max(1));
-    let keys = delivered(Destination::Lime).map(|line| line.key).collect();
-    let sought = delivered(Destination::Crm).map(sought).collect();
-    let mut search = crm_search(config, sought);
-    let (lime, crm) = tokio::join!(ask_lime(&lime, keys), drive_in(&crm, &mut search, manner(config.delivery.crm_rate)));
-    let crm = crm.map_or_else(|trouble| Side::failed(trouble.to_string()), |findings| Side::of(&findings));
-    Ok(Audit { lime, crm })
+    let delivered = |to| jobs.lines().filter(move |line| line.to == to && line.state == JobState::Delivered);
+    let passes = |to| delivered(to).filter(|line| line.number >= from.max(1));
+    let keys = passes(Destination::Lime).map(|line| line.key).collect();
+    let mut search = crm_search(&config.crm.kind, passes(Destination::Crm).map(sought).collect());
+    let of_integration = delivered(Destination::Crm).filter(|line| since_ms.is_none_or(|since| line.wall_ms >= since));
+    let deals: Vec<SoughtDeal> = of_integration.filter_map(sought_deal).collect();
+    // One after the other: they share what the CRM allows.
+    let asked = async {
+        let passes = drive_in(&crm, &mut search, manner(config.delivery.crm_rate)).await;
+        let passes = passes.map_or_else(|trouble| Side::failed(trouble.to_string()), |findings| Side::of(&findings));
+        let deals = if config.hub.is_some() { Some(ask_for_deals(config, &crm, deals).await) } else { None };
+        (passes, deals)
+    };
+    let (lime, (crm, deals)) = tokio::join!(ask_lime(&lime, keys), asked);
+    Ok(Audit { lime, crm, deals })
+}
+
+async fn ask_for_deals(config: &Config, crm: &Endpoint, deals: Vec<SoughtDeal>) -> Side {
+    let name = |one: &SoughtDeal| match &one.of {
+        DealOf::Receipt(id) => format!("receipt {id}"),
+        DealOf::Preorder(id) => format!("preorder {id}"),
+    };
+    let names: BTreeMap<Uuid, String> = deals.iter().map(|one| (one.key, name(one))).collect();
+    let mut search = match &config.crm.kind {
+        CrmKind::AmoCrm(_) => amocrm::audit::deals(deals),
+        CrmKind::Bitrix24(_) => bitrix24::audit::deals(deals),
+    };
+    match drive_in(crm, &mut search, manner(config.delivery.crm_rate)).await {
+        Ok(findings) => Side::named(&findings, |key| names.get(key).cloned().unwrap_or_else(|| key.to_string())),
+        Err(trouble) => Side::failed(trouble.to_string()),
+    }
+}
+
+/// A receipt or preorder of which the journal says that it became a deal.
+fn sought_deal(line: &JobLine) -> Option<SoughtDeal> {
+    let (id, remote) = (line.about.clone()?, line.note.clone()?);
+    let of = match line.what {
+        "receipt" => DealOf::Receipt(id),
+        "preorder" => DealOf::Preorder(id),
+        _ => return None,
+    };
+    Some(SoughtDeal { key: line.key, of, remote: Some(remote) })
 }
 
 fn sought(line: &JobLine) -> Sought {
     Sought { key: line.key, remote: line.note.clone(), client: line.client.clone() }
 }
 
-fn crm_search(config: &Config, sought: Vec<Sought>) -> Search {
-    match &config.crm.kind {
+/// The CRM's questions for passes.
+pub(super) fn crm_search(kind: &CrmKind, sought: Vec<Sought>) -> Search {
+    match kind {
         CrmKind::AmoCrm(_) => amocrm::audit::search(sought),
         CrmKind::Bitrix24(bitrix) => bitrix24::audit::search(bitrix.passes.clone(), sought),
     }
 }
 
-/// Half of what is allowed.
 fn manner(rate: f64) -> Manner {
-    let gap = Duration::try_from_secs_f64(2.0 / rate).unwrap_or(Duration::from_secs(1));
-    Manner { gap: gap.min(Duration::from_secs(60)), reads_only: true }
+    Manner { gap: gap(rate), reads_only: true }
+}
+
+/// Between two questions, for half of what is allowed.
+pub(super) fn gap(rate: f64) -> Duration {
+    Duration::try_from_secs_f64(2.0 / rate).unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(60))
 }
 
 async fn ask_lime(endpoint: &Endpoint, keys: Vec<Uuid>) -> Side {
@@ -212,7 +257,8 @@ mod tests {
         assert_eq!(sizes, [200, 200, 50]);
         let side = Side::of(&looked.unwrap().unwrap());
         assert_eq!((side.asked, side.found, side.missing.len(), side.doubled.len()), (450, 375, 75, 0));
-        assert!(side.missing.iter().all(|key| key.as_u128() % 6 == 5) && !side.complete());
+        let fifth = |key: &String| Uuid::parse_str(key).is_ok_and(|key| key.as_u128() % 6 == 5);
+        assert!(side.missing.iter().all(fifth) && !side.complete());
     }
 
     #[test]

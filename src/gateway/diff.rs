@@ -1,6 +1,6 @@
 //! What a synchronisation of one client would change, and why: both cards read as they are, merged as delivery would merge them, and nothing written.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, CrmKind};
-use crate::crm::glance::{Glance, Look};
+use crate::crm::glance::Look;
 use crate::crm::setup::{Manner, SetupError as CrmError, drive_in};
 use crate::crm::texts::Texts;
 use crate::crm::{amocrm, bitrix24};
-use crate::domain::{ClientId, ContactField, Side};
+use crate::domain::{ClientId, ContactField};
 use crate::flow::contacts::{Card, Held, Link, Merged, Read, Rules, lime_card, merge};
 use crate::lime::{ParseProblem, parse, requests};
 
@@ -45,6 +45,8 @@ pub enum Change {
     ToCrm,
     /// Both would be written: each has values that the other lacks.
     Both,
+    /// Both sides have changed and the later one stands. When the client was changed is told by Lime's feed and not by the client.
+    ByTime,
 }
 
 /// Why.
@@ -126,13 +128,11 @@ pub async fn diff(config: &Config, client: &ClientId, known: &Known) -> Result<D
         CrmKind::Bitrix24(_) => Rules::new(&hub.contacts),
     };
     let first = link.is_none();
-    let mut link = link.unwrap_or_else(|| Link::new(id.to_string()));
-    let Glance { card: crm, changed_ms } = glance;
-    // Lime does not say when a client was changed last: as delivery does without a feed's word, it counts as just now.
-    let now_ms = clock.stamp().wall_ms;
-    let sides = [Read { card: lime, changed_ms: now_ms }, Read { card: crm, changed_ms }];
-    let merged = merge(&mut link, &keyer, client, &sides[0], &sides[1], &rules);
-    found.fields = fields(&sides[0].card, &sides[1].card, &merged, first);
+    let link = link.unwrap_or_else(|| Link::new(id.to_string()));
+    let crm = Read { card: glance.card, changed_ms: glance.changed_ms };
+    // Lime's card does not say when it was changed, so both are tried: it was changed before the CRM's, and after it.
+    let if_changed = |changed_ms: i64| merge(&mut link.clone(), &keyer, client, &Read { card: lime.clone(), changed_ms }, &crm, &rules);
+    found.fields = fields(&lime, &crm.card, &if_changed(i64::MIN), &if_changed(i64::MAX), first);
     Ok(found)
 }
 
@@ -143,20 +143,25 @@ fn look(config: &Config, contact: u64, lime: &Card) -> Look {
     }
 }
 
-fn fields(lime: &Card, crm: &Card, merged: &Merged, first: bool) -> Vec<FieldDiff> {
+/// `before`, `after`: what a merge asks for where Lime's card was changed before or after the CRM's.
+fn fields(lime: &Card, crm: &Card, before: &Merged, after: &Merged, first: bool) -> Vec<FieldDiff> {
     let held = |card: &Card, field| card.get(&field).cloned().unwrap_or_default();
-    let overruled: BTreeMap<ContactField, Side> = merged.overruled.iter().map(|one| (one.field, one.side)).collect();
+    let overruled: BTreeSet<ContactField> = before.overruled.iter().chain(&after.overruled).map(|one| one.field).collect();
+    let written = |merged: &Merged, field: &ContactField| match (merged.to_lime.contains_key(field), merged.to_crm.contains_key(field)) {
+        (false, false) => Change::None,
+        (true, false) => Change::ToLime,
+        (false, true) => Change::ToCrm,
+        (true, true) => Change::Both,
+    };
     let diff = |field: ContactField| {
         let (lime, crm) = (held(lime, field), held(crm, field));
-        let change = match (merged.to_lime.contains_key(&field), merged.to_crm.contains_key(&field)) {
-            (false, false) => Change::None,
-            (true, false) => Change::ToLime,
-            (false, true) => Change::ToCrm,
-            (true, true) => Change::Both,
+        let change = match (written(before, &field), written(after, &field)) {
+            (one, other) if one == other => one,
+            _ => Change::ByTime,
         };
         let why = match change {
             _ if lime == crm => Why::Alike,
-            _ if overruled.contains_key(&field) => Why::Overruled,
+            _ if overruled.contains(&field) => Why::Overruled,
             Change::None => Why::LeftSo,
             _ if first => Why::FirstTime,
             _ => Why::Changed,

@@ -10,11 +10,14 @@ use crate::config::{self, Config, CrmKind};
 use crate::crm::texts::Texts;
 use crate::crm::{amocrm, bitrix24};
 use crate::delivery::{Courier, Host, Remotes};
-use crate::feed::{self, Feed, Hint};
+use crate::domain::Secret;
+use crate::feed::{self, Feed, Hints};
 use crate::flow::contacts::Keyer;
 use crate::journal::Store;
 use crate::lime::feed::{Kind, LimeFeed, Points};
 use crate::status::Hub;
+
+use super::webhook;
 
 /// What the feeds are run with.
 pub(super) struct Around<'a> {
@@ -28,12 +31,14 @@ pub(super) struct Around<'a> {
     pub keyer: Option<&'a Keyer>,
     /// The CRM's.
     pub courier: &'a Arc<dyn Courier>,
-    pub hint: &'a Hint,
+    /// What a webhook has to know, where the CRM calls.
+    pub webhook_secret: Option<&'a Secret>,
     pub stop: &'a watch::Receiver<bool>,
 }
 
-/// Starts the feeds; none where this box is not the venue's hub.
-pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
+/// Starts the feeds, and listens for the CRM's calls where it can make any; nothing where this box is not the venue's hub. How feeds are hinted at.
+pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) -> Hints {
+    let mut hints = Hints::default();
     for feed in feeds(around.config, around.keyer) {
         let Some(remote) = (match feed.host() {
             Host::Lime => Some(&around.remotes.lime),
@@ -47,11 +52,16 @@ pub(super) fn start(around: &Around<'_>, tasks: &mut JoinSet<()>) {
             courier: Arc::clone(around.courier),
             hub: Arc::clone(around.state),
             clock: Arc::clone(around.clock),
-            hint: Arc::clone(around.hint),
+            hint: hints.add(feed.name()),
             chance: fastrand::Rng::new(),
         };
         tasks.spawn(feed::run(feed, parts, around.stop.clone()));
     }
+    let listening = around.config.hub.as_ref().and_then(|hub| hub.webhook.as_ref());
+    if let (Some(webhook), Some(secret)) = (listening, around.webhook_secret) {
+        tasks.spawn(webhook::serve(webhook.listen, secret.clone(), around.config.crm.kind.clone(), hints.clone(), around.stop.clone()));
+    }
+    hints
 }
 
 /// The feeds that the config asks for.

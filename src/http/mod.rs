@@ -1,4 +1,4 @@
-//! The one HTTP client: what a request is, and what can be said of it afterwards.
+//! The one HTTP client, and the one [`listener`]. Of the client: what a request is, and what can be said of it afterwards.
 //!
 //! The distinction that exactly-once hangs on: a request was **certainly not sent**, its outcome is **unknown**, or it was **answered**. Never: a
 //! redirect followed silently, an answer read without bound, a certificate not verified, a token in an error.
@@ -6,6 +6,7 @@
 mod auth;
 mod client;
 mod endpoint;
+pub mod listener;
 pub mod tls;
 
 pub use auth::{Authorizer, Bearer, NoAuthorization, RenewError, Standing};

@@ -43,6 +43,7 @@ super::words! {
     STARTED: "Шлюз работает: входов {gates}, журнал {state}", "The gateway runs: {gates} gates, journal in {state}";
 
     REMOTE: "{to}: спрошено {asked}, найдено {found}, не найдено {missing}, дважды {doubled}", "{to}: asked {asked}, found {found}, missing {missing}, doubled {doubled}";
+    DEALS_AT: "{to}, сделки чеков и предзаказов", "{to}, deals of receipts and preorders";
     REMOTE_MISSING: "  не найден: {key}", "  missing: {key}";
     REMOTE_DOUBLED: "  дважды: {key}", "  doubled: {key}";
     REMOTE_MORE: "  и ещё {n}; все — с --json", "  and {n} more; --json shows all";

@@ -49,6 +49,7 @@ super::words! {
     TO_LIME: "запишет в Лайм", "write Lime";
     TO_CRM: "запишет в CRM", "write the CRM";
     TO_BOTH: "дополнит обе стороны", "complete both";
+    BY_TIME: "остаётся то, что изменено позже", "what was changed later stands";
     ALIKE: "одинаково", "alike";
     LEFT_SO: "расходится, но с прошлой сверки не менялось или запись выключена", "differs, but has not changed since, or may not be written";
     FIRST_TIME: "карточки сверяются впервые", "the cards meet for the first time";

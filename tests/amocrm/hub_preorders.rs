@@ -246,12 +246,34 @@ fn lost_answers_on_the_way_to_lime_make_one_preorder_and_one_note() {
 }
 
 #[test]
+fn a_booking_of_nobody_is_said_once_in_the_lead_whatever_is_lost() {
+    for fate in [Fate::Heard, Fate::Lost, Fate::Dies, Fate::NotSent] {
+        let mut rig = ready();
+        let pipeline = pipeline(&rig)["id"].clone();
+        let id = rig.manager("lead", json!({"name": "Без имени", "pipeline_id": pipeline}))["id"].as_u64().unwrap();
+        rig.manager("products", json!({"lead_id": id, "products": [{"external_id": "p-1", "quantity": 1}]}));
+        let mut left = 1;
+        rig.settle_with(|call: &Call| {
+            if call.request.label == "POST /leads/notes" && left > 0 {
+                left -= 1;
+                return fate;
+            }
+            Fate::Heard
+        });
+        assert_eq!((rig.dead.len(), preorders(&rig).len(), left), (1, 0, 0), "{fate:?} {:?}", rig.dead);
+        assert!(notes(&rig, id).len() == 1 && notes(&rig, id)[0].contains("нет контакта"), "{fate:?}");
+    }
+}
+
+#[test]
 fn a_preorder_that_lime_refuses_is_said_in_the_lead() {
     let mut rig = ready();
-    let pipeline = pipeline(&rig)["id"].clone();
-    // Nobody is named: Lime wants a client or a contact.
-    let id = rig.manager("lead", json!({"name": "Без имени", "pipeline_id": pipeline}))["id"].as_u64().unwrap();
-    rig.manager("products", json!({"lead_id": id, "products": [{"external_id": "p-1", "quantity": 1}]}));
+    let id = booked(&mut rig);
+    // A product that Lime has never had, with a key as if it had.
+    let catalog = rig.books()["catalogs"].as_array().unwrap().iter().find(|catalog| catalog["type"] == "products").unwrap()["id"].clone();
+    let key = json!([{"field_code": "EXTERNAL_ID", "values": [{"value": "p-404"}]}]);
+    rig.api("POST", &format!("/catalogs/{catalog}/elements"), json!([{"name": "Торт", "custom_fields_values": key}]));
+    rig.manager("products", json!({"lead_id": id, "products": [{"external_id": "p-404", "quantity": 1}]}));
     rig.settle_with(heard);
     assert_eq!((rig.dead.len(), preorders(&rig).len()), (1, 0), "{:?}", rig.dead);
     assert!(notes(&rig, id).join("").contains("Лайм не принял"));

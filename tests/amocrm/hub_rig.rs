@@ -90,7 +90,7 @@ impl Rig {
 
     /// The same in a venue's own words.
     pub fn set_up_in(&mut self, texts: Texts, mode: Mode, funnels: bool) -> Plan {
-        let mut errand = hub_setup::errand(config(), Some(self.hub.clone()), texts, hub_setup::Wish { mode, funnels });
+        let mut errand = hub_setup::errand(config(), Some(self.hub.clone()), texts, hub_setup::Wish { mode, funnels, known: None });
         let mut step = errand.next(None);
         loop {
             match step {

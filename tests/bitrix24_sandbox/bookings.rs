@@ -6,6 +6,7 @@ use limegate::domain::{Money, Product, ProductKind, Told};
 use limegate::journal::{Destination, Store};
 use limegate::lime::feed::Kind;
 use sandbox::Host;
+use sandbox::faults::{Mode, Rule};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -169,6 +170,33 @@ async fn products_in_a_bookings_deal_become_a_preorder_and_its_changes_follow_un
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_booking_that_is_moved_to_another_pipeline_and_given_up_there_cancels_its_preorder() {
+    for app in [false, true] {
+        let mut shop = ready(usual()).await;
+        shop.app = app.then(|| tempfile::tempdir().unwrap());
+        let contact = shop.walk_in("Анна", "+79995550101");
+        let running = shop.start(true);
+        let deal = shop.books("День рождения Пети", &contact);
+        let other = shop.books("Чужая", &contact);
+        shop.puts(deal, &[("p-3", 2)]);
+        shop.until("a preorder", |shop| shop.lines_of(deal) == held(&[("p-3", 2)])).await;
+        shop.settled().await;
+        for moved in [deal, other] {
+            shop.act(Host::Bitrix24, "deal", &json!({"id": moved, "categoryId": 0, "stageId": "NEW"}));
+        }
+        shop.settled().await;
+        assert_eq!(shop.preorder_of(deal)["status"], "confirmed", "moved is not given up");
+        // A deal without a preorder is none of ours once it is elsewhere.
+        shop.puts(other, &[("p-3", 1)]);
+        shop.act(Host::Bitrix24, "deal", &json!({"id": deal, "stageId": "LOSE"}));
+        shop.until("it is cancelled", |shop| shop.preorder_of(deal)["status"] == "cancelled").await;
+        shop.settled().await;
+        running.stop().await;
+        assert_eq!((rows(&shop.preorders(), "").len(), shop.store.dead(Destination::Crm).len()), (1, 0), "by queue: {app}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_preorder_made_in_lime_becomes_a_deal_that_goes_back_only_when_a_person_changes_it() {
     let mut hub = usual();
     hub.preorders.to_crm = true;
@@ -204,6 +232,57 @@ async fn a_preorder_made_in_lime_becomes_a_deal_that_goes_back_only_when_a_perso
     shop.until("the deal is given up", |shop| shop.deal(number)["stageId"] == format!("C{}:LOSE", shop.funnel())).await;
     running.stop().await;
     assert_eq!((rows(&shop.state(), "/deals").len(), shop.store.dead(Destination::Crm).len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cashier_changes_before_the_preorder_has_its_reference_reaches_the_deal() {
+    let mut hub = usual();
+    hub.preorders.to_crm = true;
+    let mut shop = ready(hub).await;
+    let body = json!({"contact": {"name": "Анна", "phone": "+79995550101"}, "status": "confirmed", "lines": [{"good_type_id": "p-5", "qty": 1}]});
+    // The deal is made; its reference does not come through to Lime.
+    let rule = Rule { path: Some("by-ref".to_owned()), ..Rule::new(Host::Lime, Mode::DropBeforeCommit) };
+    let now = shop.clock.now_ms();
+    shop.site.lock().unwrap().faults.set(now, rule);
+    let running = shop.start(true);
+    let id = shop.act(Host::Lime, "preorder", &body)["preorder_id"].as_str().unwrap().to_owned();
+    shop.until("a deal", |shop| !rows(&shop.state(), "/deals").is_empty()).await;
+    shop.act(Host::Lime, "preorder", &json!({"id": id, "lines": [{"good_type_id": "p-5", "qty": 1}, {"good_type_id": "p-3", "qty": 2}]}));
+    shop.site.lock().unwrap().faults.clear();
+    shop.until("the preorder names its deal", |shop| shop.preorders()[&id]["ref"].is_string()).await;
+    shop.settled().await;
+    running.stop().await;
+    let deal = one(&shop.state(), "/deals", "originId", &json!(format!("preorder:{id}"))).clone();
+    assert_eq!(deal["opportunity"], json!(16_300.0), "the cashier's pizzas are in the deal");
+    assert_eq!((&shop.preorders()[&id]["total"], shop.store.dead(Destination::Crm).len()), (&json!(1_630_000), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_booking_of_nobody_is_said_once_in_its_deal_whatever_is_lost() {
+    for mode in [None, Some(Mode::DropAfterCommit), Some(Mode::DropBeforeCommit), Some(Mode::HalfAnswer)] {
+        let mut shop = ready(usual()).await;
+        let rule = mode.clone().map(|mode| Rule { body: Some("logmessage.add".to_owned()), count: Some(1), ..Rule::new(Host::Bitrix24, mode) });
+        let now = shop.clock.now_ms();
+        if let Some(rule) = rule {
+            shop.site.lock().unwrap().faults.set(now, rule);
+        }
+        let running = shop.start(true);
+        let deal = shop.books("Праздник", &Value::Null);
+        shop.puts(deal, &[("p-3", 2)]);
+        shop.until("a letter", |shop| !shop.store.dead(Destination::Crm).is_empty()).await;
+        shop.settled().await;
+        shop.puts(deal, &[("p-3", 3)]);
+        shop.settled().await;
+        let letters: Vec<String> = shop.store.dead(Destination::Crm).into_iter().map(|letter| letter.reason).collect();
+        assert_eq!((letters, shop.notes("нет контакта").len()), (vec!["lime/nobody".to_owned()], 1), "{mode:?}");
+        // With somebody it goes.
+        let contact = shop.walk_in("Анна", "+79995550101");
+        shop.act(Host::Bitrix24, "deal", &json!({"id": deal, "contactId": contact}));
+        shop.until("a preorder", |shop| shop.lines_of(deal) == held(&[("p-3", 3)])).await;
+        shop.settled().await;
+        running.stop().await;
+        assert_eq!((shop.store.dead(Destination::Crm).len(), shop.notes("Лайм").len()), (1, 2), "{mode:?}: {:?}", shop.notes("Лайм"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

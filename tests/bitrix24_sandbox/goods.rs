@@ -5,6 +5,7 @@ use limegate::crm::setup::{Mode as Setup, State, Subject};
 use limegate::domain::{Money, Product, ProductKind, Told};
 use serde_json::json;
 
+use super::sales::line;
 use super::seed;
 use super::shop::{Shop, one, rows, usual};
 
@@ -93,6 +94,40 @@ fn on_a_portal_that_people_have_worked_in_setup_says_what_it_cannot_decide_and_d
     assert!(table.contains("[hub.preorders]: pipeline") && table.contains("id "), "{table}");
     let plan = shop.setup(Setup::Apply);
     assert_eq!((plan.missing(), plan.wrong()), (0, 1), "the stage came back, the double pipeline is people's to sort out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pipeline_that_people_renamed_gets_no_second_one_beside_it_and_is_known_by_its_id() {
+    let mut hub = usual();
+    hub.deals = vec![DealRule { stage: named("Оплачено"), ..rule("Продажи") }];
+    let mut shop = Shop::new(seed(), hub);
+    shop.funnels = false;
+    let state = shop.state();
+    let sales = one(&state, "/funnels", "name", &json!("Продажи"))["id"].as_u64().unwrap();
+    let renamed = |shop: &Shop, name: &str| {
+        shop.ask("crm.category.update", &json!({"entityTypeId": 2, "id": sales, "fields": {"name": name}}));
+    };
+    // Nothing was sold yet, so that the box knows names alone.
+    renamed(&shop, "Касса");
+    let plan = shop.setup(Setup::Apply);
+    let table = plan.table(Language::Ru);
+    assert_eq!((plan.missing(), plan.wrong()), (0, 1), "{table}");
+    assert!(table.contains("\"Касса\" (id ") && table.contains("--pipelines"), "{table}");
+    renamed(&shop, "Продажи");
+    shop.tell(Told::Receipt(shop.receipt("t-1", None, &[line("p-1", "Билет", 1, 50_000)]))).await;
+    shop.deliver().await;
+    renamed(&shop, "Касса");
+    let stages = shop.ask("crm.status.list", &json!({"filter": {"ENTITY_ID": format!("DEAL_STAGE_{sales}")}}));
+    shop.ask("crm.status.update", &json!({"id": one(&stages, "/result", "NAME", &json!("Оплачено"))["ID"], "fields": {"NAME": "Деньги у нас"}}));
+    for funnels in [false, true] {
+        shop.funnels = funnels;
+        let plan = shop.setup(Setup::Apply);
+        assert!(plan.is_complete() && plan.items.iter().any(|item| item.name == "Касса"), "{}", plan.table(Language::Ru));
+    }
+    assert_eq!(rows(&shop.state(), "/funnels").len(), rows(&state, "/funnels").len(), "no second one");
+    shop.tell(Told::Receipt(shop.receipt("t-2", None, &[line("p-1", "Билет", 1, 50_000)]))).await;
+    shop.deliver().await;
+    assert_eq!(rows(&shop.state(), "/deals").into_iter().filter(|deal| deal["categoryId"] == json!(sales)).count(), 2);
 }
 
 #[test]

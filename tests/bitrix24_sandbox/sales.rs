@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::seed;
 use super::shop::{Shop, one, rows, usual};
 
-fn line(product: &str, name: &str, quantity: i64, amount: i64) -> ReceiptLine {
+pub(super) fn line(product: &str, name: &str, quantity: i64, amount: i64) -> ReceiptLine {
     ReceiptLine { good_type_id: Some(product.to_owned()), name: name.to_owned(), quantity, amount }
 }
 
@@ -24,7 +24,7 @@ impl Shop {
         ClientId(known.into_iter().nth(n).unwrap())
     }
 
-    fn receipt(&self, id: &str, client: Option<ClientId>, lines: &[ReceiptLine]) -> Receipt {
+    pub(super) fn receipt(&self, id: &str, client: Option<ClientId>, lines: &[ReceiptLine]) -> Receipt {
         Receipt {
             id: id.to_owned(),
             kind: ReceiptKind::Sale,

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::clock::VirtualClock;
+use super::held::Elsewhere;
 use super::store::{MemoryStore, POLICY};
 use super::{Cable, Running};
 
@@ -38,6 +39,8 @@ pub struct Shop {
     pub chance: fastrand::Rng,
     /// The portal is reached as a local app, which keeps its tokens here; else by a webhook.
     pub app: Option<tempfile::TempDir>,
+    /// `crm setup` is asked for pipelines and stages, too.
+    pub funnels: bool,
     /// Feeds of Lime's that run beside the portal's.
     pub lime_feeds: Vec<Kind>,
     told: u64,
@@ -72,6 +75,7 @@ impl Shop {
             hub,
             chance: fastrand::Rng::with_seed(seed),
             app: None,
+            funnels: true,
             lime_feeds: Vec::new(),
             told: 0,
         }
@@ -94,9 +98,14 @@ impl Shop {
         Cable { site: Arc::clone(&self.site), clock: Arc::clone(&self.clock), host, base }
     }
 
+    /// What the box's ledger knows of the portal's places.
+    fn known(&self) -> Option<String> {
+        self.store.ledger(&setup::known_key(&self.hub))
+    }
+
     pub fn setup(&self, mode: Setup) -> Plan {
         let cable = self.cable(Host::Bitrix24);
-        let needs = setup::Needs { passes: PassesAs::Timeline, hub: Some(self.hub.clone()) };
+        let needs = setup::Needs { passes: PassesAs::Timeline, hub: Some(self.hub.clone()), funnels: self.funnels, known: self.known() };
         let mut errand = setup::errand(needs, Texts::new(Language::Ru, zone()), "sandbox".to_owned(), mode);
         let mut step = errand.next(None);
         loop {
@@ -176,7 +185,7 @@ impl Shop {
             drain: Duration::from_secs(5),
         };
         let parts = Parts {
-            store: self.store.clone(),
+            store: Arc::new(Elsewhere(Arc::clone(&self.store))),
             courier: Arc::clone(&courier),
             remotes: remotes.clone(),
             clock: clock.clone(),
@@ -190,7 +199,7 @@ impl Shop {
             let of_lime = self.lime_feeds.iter().map(|kind| Box::new(LimeFeed::new(*kind)) as Box<dyn feed::Feed>);
             for one in feeds(&self.named(), &self.hub, Some(&keyer())).into_iter().chain(of_lime) {
                 let parts = feed::Parts {
-                    store: self.store.clone(),
+                    store: Arc::new(Elsewhere(Arc::clone(&self.store))),
                     remote: Arc::clone(if one.host() == limegate::delivery::Host::Lime { &remotes.lime } else { remotes.crm.as_ref().unwrap() }),
                     courier: Arc::clone(&courier),
                     hub: Arc::new(status::Hub::default()),

@@ -29,6 +29,7 @@ pub struct Inner {
     sides: [Side; 2],
     ledger: HashMap<LedgerKey, String>,
     passes: u64,
+    anchors: Vec<(Seq, Anchor)>,
 }
 
 pub struct MemoryStore {
@@ -99,6 +100,7 @@ impl Inner {
                 self.sides[0].settle(write_off.pass_seq);
                 self.sides[0].totals.confirmed += 1;
             }
+            Record::Anchor(anchor) => self.anchors.push((seq, *anchor)),
             Record::Sending(sending) => self.sides[index(sending.to)].sending.extend(sending.jobs.iter().map(|job| (*job, sending.stamp))),
             Record::Settled(settled) => {
                 let side = &mut self.sides[index(settled.to)];
@@ -190,7 +192,8 @@ impl Store for MemoryStore {
     }
 
     fn anchors(&self) -> Vec<(Seq, Anchor)> {
-        Vec::new()
+        let inner = self.inner.lock().unwrap();
+        inner.anchors.clone()
     }
 
     fn dead(&self, to: Destination) -> Vec<DeadLetter> {

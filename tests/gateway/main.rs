@@ -26,3 +26,4 @@ mod park;
 mod privacy;
 mod sync;
 mod trouble;
+mod webhook;

@@ -120,6 +120,16 @@ fn a_clients_two_cards_are_compared(crm: Host) {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("write the CRM") && text.contains("changed since they were last alike"), "{text}");
     assert!(!text.contains("Аполлинария") && !text.contains("5550011"), "{text}");
+    // Changed on both sides, and Lime's card does not say when: it is not said to win.
+    let known: Value = serde_json::from_str(&ask(&park, &["--json"]).1).expect("JSON");
+    let contact: u64 = known["contact"].as_str().and_then(|id| id.parse().ok()).expect("a contact");
+    park.sandbox().with_site(|site, now_ms, wall_ms| {
+        site.lime.act("change", wall_ms, &json!({"client_id": "c-1", "last_name": "Орлова"})).expect("a change");
+        let name = if crm == Host::Bitrix24 { "lastName" } else { "last_name" };
+        site.act(crm, "contact", now_ms, wall_ms, &json!({"id": contact, name: "Белова"})).expect("an edit");
+    });
+    let (_, text) = ask(&park, &["--lang", "en"]);
+    assert!(text.contains("what was changed later stands"), "{text}");
     let (_, text) = ask(&park, &["--show-values"]);
     assert!(text.contains("Аполлинария") && text.contains("+79995550011"), "{text}");
 }

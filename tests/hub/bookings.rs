@@ -60,6 +60,25 @@ stories! {
         story.then_preorder("the preorder is cancelled", |preorder| preorder["status"] == "cancelled").await;
     }
 
+    a_birthday_of_nobody_says_so_in_the_deal_and_goes_to_lime_with_its_contact(story) {
+        let anna = story.given("a family whose card is in the CRM").family();
+        let card = story.then_card("the card is there", &anna, |_| true).await;
+        story.then("the products are there", |venue: &Venue| venue.product("p-5"), Option::is_some).await;
+        story.everything_has_arrived().await;
+        let deal = story.given("a birthday's deal without a contact").manager_books("День рождения", None);
+        story.when("a manager adds the package").manager_puts(deal, &[("p-5", 1)]);
+        story.then_given_up("operators see that Lime cannot have it", "lime/nobody").await;
+        let notes = move |venue: &Venue| venue.deals().into_iter().find(|one| one.id == deal).map(|deal| deal.notes).unwrap_or_default();
+        let says = |notes: &Vec<String>| notes.iter().filter(|note| note.contains("нет контакта")).count() == 1;
+        story.then("the deal says why", notes, says).await;
+        story.when("the manager adds a pizza").manager_puts(deal, &[("p-3", 1)]);
+        story.then_still("it is said once", notes, says).await;
+        story.when("the manager names the mother").manager_names(deal, card.id);
+        story.then_preorder("Lime has it for her", |preorder| {
+            holds(preorder, &[("p-3", 1), ("p-5", 1)]) && preorder["client_id"] == json!(anna)
+        }).await;
+    }
+
     a_preorder_made_in_lime_becomes_a_deal_of_the_contact_who_is_there(story) {
         let anna = story.given("a family whose card is in the CRM").family();
         let card = story.then_card("the card is there", &anna, |_| true).await;

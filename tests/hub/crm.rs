@@ -134,6 +134,15 @@ impl Venue {
         self.act(self.crm, "delete", &json!({"kind": kind, "id": id}));
     }
 
+    /// The deal gets its contact.
+    pub fn manager_names(&self, deal: u64, contact: u64) {
+        let (kind, body) = match self.crm {
+            Host::Bitrix24 => ("deal", json!({"id": deal, "contactId": contact})),
+            _ => ("lead", json!({"id": deal, "contacts": [contact]})),
+        };
+        self.act(self.crm, kind, &body);
+    }
+
     /// The deal goes to its pipeline's lost stage.
     pub fn manager_gives_up(&self, deal: u64) {
         let now = self.deals().into_iter().find(|one| one.id == deal).expect("the deal");

@@ -29,7 +29,8 @@ impl Venue {
     }
 
     /// A booking's deal, in the pipeline for bookings at its first stage.
-    pub fn manager_books(&self, title: &str, contact: u64) -> u64 {
+    pub fn manager_books(&self, title: &str, contact: impl Into<Option<u64>>) -> u64 {
+        let contact: Option<u64> = contact.into();
         let state = self.state(self.crm);
         let made = match self.crm {
             Host::Bitrix24 => {
@@ -41,7 +42,7 @@ impl Venue {
                 let pipeline = list(&state["pipelines"]).into_iter().find(|pipeline| pipeline["name"] == BOOKINGS).expect("the pipeline of bookings");
                 let stages = list(&pipeline["stages"]);
                 let first = stages.iter().find(|stage| stage["name"] != "Неразобранное").expect("a stage");
-                let body = json!({"name": title, "pipeline_id": pipeline["id"], "status_id": first["id"], "contacts": [contact]});
+                let body = json!({"name": title, "pipeline_id": pipeline["id"], "status_id": first["id"], "contacts": contact.as_slice()});
                 self.act(self.crm, "lead", &body)
             }
         };

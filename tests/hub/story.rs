@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use limegate::clock::Clock;
 use limegate::domain::{Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, ServicePointId};
-use limegate::journal::{Destination, LedgerKey, Record, Store};
+use limegate::journal::{Destination, Drop, LedgerKey, Record, Store};
 use sandbox::Host;
 use sandbox::faults::{Mode, Rule};
 use serde_json::{Value, json};
@@ -98,6 +98,15 @@ impl Story {
         let all = |venue: &Venue| venue.state(Host::Lime)["preorders"].as_object().cloned().unwrap_or_default().values().cloned().collect::<Vec<_>>();
         let seen = self.until(text, all, |all| all.iter().any(&so)).await;
         seen.into_iter().find(|preorder| so(preorder)).expect("a preorder")
+    }
+
+    /// A job ends as a dead letter of this code, and an operator who has read it drops it.
+    pub async fn then_given_up(&mut self, text: &str, code: &str) {
+        let of = |venue: &Venue| venue.store.dead(Destination::Crm);
+        let letters = self.until(text, of, |letters| letters.iter().any(|letter| letter.reason == code)).await;
+        let jobs = letters.iter().map(|letter| letter.job).collect();
+        let dropped = Record::Dropped(Drop { to: Destination::Crm, jobs, reason: "read".to_owned(), stamp: self.venue.clock.stamp() });
+        self.venue.store.append(vec![dropped]).await.expect("the journal");
     }
 
     /// Anything.

@@ -89,11 +89,11 @@ impl Venue {
         let hub = self.config.hub.clone();
         let mut errand: Box<dyn Dialogue> = match &self.config.crm.kind {
             CrmKind::AmoCrm(amo) => {
-                let wish = amocrm::hub_setup::Wish { mode: Mode::Apply, funnels: true };
+                let wish = amocrm::hub_setup::Wish { mode: Mode::Apply, funnels: true, known: None };
                 Box::new(amocrm::hub_setup::errand(amo.clone(), hub, texts, wish))
             }
             CrmKind::Bitrix24(portal) => {
-                let needs = bitrix24::setup::Needs { passes: portal.passes.clone(), hub };
+                let needs = bitrix24::setup::Needs { passes: portal.passes.clone(), hub, funnels: true, known: None };
                 Box::new(bitrix24::setup::errand(needs, texts, "sandbox".to_owned(), Mode::Apply))
             }
         };

@@ -2,7 +2,7 @@
 //!
 //! | action | body |
 //! |---|---|
-//! | `contact`, `lead` | `id` or none; what the API takes, and besides it `phones: []`, `emails: []`, `fields: {CODE: value \| [values] \| null}`; a new lead's `contacts: [id]` |
+//! | `contact`, `lead` | `id` or none; what the API takes, and besides it `phones: []`, `emails: []`, `fields: {CODE: value \| [values] \| null}`; a lead's `contacts: [id]` |
 //! | `products` | `lead_id`, `products: [{id \| external_id, quantity}]`: quantity 0 takes one away |
 //! | `delete` | `kind: contacts\|leads`, `id` |
 //! | `merge` | `kind`, `into`, `from`: what the one lacks it takes from the other, which goes |
@@ -53,16 +53,21 @@ impl Amo {
             values.push(json!({"field_code": code, "values": if list.is_empty() { Value::Null } else { json!(list) }}));
         }
         item.insert("custom_fields_values".to_owned(), json!(values));
-        if let Some(contacts) = item.remove("contacts") {
-            let contacts: Vec<Value> = wire::members(&contacts).into_iter().map(|id| json!({"id": id})).collect();
+        let known = item.contains_key("id");
+        let contacts = item.remove("contacts").map(|contacts| wire::members(&contacts).into_iter().cloned().collect::<Vec<Value>>());
+        if let (Some(contacts), false) = (&contacts, known) {
+            let contacts: Vec<Value> = contacts.iter().map(|id| json!({"id": id})).collect();
             item.insert("_embedded".to_owned(), json!({"contacts": contacts}));
         }
-        let known = item.contains_key("id");
         let item = Value::Object(item);
         let refused = |refused: super::errors::Refused| String::from_utf8_lossy(refused.response().body()).into_owned();
         let id = if known {
             self.change(moment, kind, std::slice::from_ref(&item)).map_err(refused)?;
-            item.get("id").and_then(wire::integer).and_then(|id| u64::try_from(id).ok()).unwrap_or(0)
+            let id = item.get("id").and_then(wire::integer).and_then(|id| u64::try_from(id).ok()).unwrap_or(0);
+            for contact in contacts.iter().flatten().filter_map(Value::as_u64) {
+                self.link_contact(moment, id, contact, false);
+            }
+            id
         } else {
             let drafts = self.drafts(moment, kind, std::slice::from_ref(&item)).map_err(refused)?;
             let id = drafts.first().map_or(0, |draft| draft.card.id);

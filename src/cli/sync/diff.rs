@@ -3,11 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::journal::Log;
+use super::super::ledger::{Unknown, line};
 use super::super::render::table;
 use super::super::{Exit, Global, block_on, client_error, notice, out, out_json};
 use crate::config::{Config, CrmKind, Language};
-use crate::control::{Client, ClientError};
 use crate::domain::{ClientId, ContactField, Personal};
 use crate::flow::contacts::{Held, Link};
 use crate::gateway::diff::{Change, Diff, DiffError, Known, Why, diff};
@@ -54,33 +53,13 @@ pub(super) fn run(global: &Global, args: &DiffArgs, config: &Config, language: L
     }
 }
 
-enum Unknown {
-    Gateway(ClientError),
-    Log(String),
-}
-
-/// From the running gateway, or else from the log as far as it reaches.
 async fn known(config: &Config, client: &ClientId) -> Result<Known, Unknown> {
     let contact = match &config.crm.kind {
         CrmKind::AmoCrm(_) => "amocrm.contact",
         CrmKind::Bitrix24(_) => "bitrix24.contact",
     };
-    let keys = [Link::ledger_key(client), LedgerKey { kind: contact.to_owned(), key: client.0.clone() }];
-    let gateway = Client::of(&config.state_dir);
-    let mut lines = Vec::new();
-    for key in &keys {
-        match gateway.post::<_, Value>("/v1/ledger", &json!({"kind": key.kind, "key": key.key})).await {
-            Ok(line) => lines.push(line.get("value").and_then(Value::as_str).map(str::to_owned)),
-            Err(ClientError::NotRunning(_)) => {
-                let log = Log::open(config).map_err(|error| Unknown::Log(error.to_string()))?;
-                let [link, contact] = keys.map(|key| log.store().ledger(&key));
-                return Ok(Known { link, contact });
-            }
-            Err(error) => return Err(Unknown::Gateway(error)),
-        }
-    }
-    let mut lines = lines.into_iter();
-    Ok(Known { link: lines.next().flatten(), contact: lines.next().flatten() })
+    let contact = LedgerKey { kind: contact.to_owned(), key: client.0.clone() };
+    Ok(Known { link: line(config, &Link::ledger_key(client)).await?, contact: line(config, &contact).await? })
 }
 
 fn as_json(client: &ClientId, found: &Diff, whole: bool) -> Value {
@@ -131,6 +110,7 @@ fn change(change: Change) -> Word {
         Change::ToLime => words::TO_LIME,
         Change::ToCrm => words::TO_CRM,
         Change::Both => words::TO_BOTH,
+        Change::ByTime => words::BY_TIME,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[hub]` as typed.
 
 use super::super::read::{At, Span, choice, table};
-use super::Stage;
+use super::{SecretAt, Stage};
 
 table! {
     /// The integration of Lime and the CRM. One box of a venue has it; the others only deliver their passes.
@@ -20,6 +20,8 @@ table! {
         deal: Vec<At<HubDeal>>,
         /// Preorders and the deals of bookings.
         preorders: At<HubPreorders>,
+        /// Where the CRM calls when something has changed, for a box that it can reach. Default: it cannot, and is asked.
+        webhook: At<HubWebhook>,
         /// How often the CRM is asked for changes. Default "20s".
         poll: At<Span>,
         /// A receipt that is older than this when it is read is entered as history: robots and triggers are not set off. Default "1d".
@@ -131,5 +133,17 @@ table! {
         send_at: At<Stage>,
         /// A deal at this stage means that its preorder is cancelled. Default: the pipeline's lost stage.
         cancelled: At<Stage>,
+    }
+}
+
+table! {
+    /// Where the CRM calls when something has changed. A call only has the CRM asked at once; it is asked every `poll` all the same.
+    HubWebhook = "[hub.webhook]" {
+        /// An address and port of this machine alone: a reverse proxy or a tunnel takes the CRM's calls over https and passes them on.
+        #[schemars(required)]
+        listen: At<String>,
+        /// What a call has to know. amoCRM: the end of the address that it calls. Bitrix24: the outgoing webhook's application_token.
+        #[schemars(required)]
+        secret: At<SecretAt>,
     }
 }

@@ -1,19 +1,21 @@
-//! `limegate verify --remote` at amoCRM: leads by the passes' ids.
+//! `limegate verify --remote` at amoCRM: leads by the ids of passes, and by the keys of receipts and preorders.
 //!
 //! Leads are listed newest first, 250 to a page, as far as the oldest pass in question or until searching is cheaper; what the list did not show is
 //! searched for by its key. Never: a lead called missing that was not searched for, unless the whole list was seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::crm::audit::{Finding, Findings, Hits, Search, Sought};
+use crate::crm::audit::{DealOf, Finding, Findings, Hits, Search, Sought, SoughtDeal};
 use crate::crm::script::Line;
 use crate::crm::setup::SetupError;
 use crate::crm::texts::PassField;
+use crate::domain::Change;
 use crate::http::{Answer, Request};
 
+use super::bookings;
 use super::setup::{self, Read};
 use super::wire::{self, PAGE};
 
@@ -23,18 +25,35 @@ const HITS: usize = 50;
 /// Asks for delivered passes, to be given to [`crate::crm::setup::drive_in`].
 #[must_use]
 pub fn search(sought: Vec<Sought>) -> Search {
+    Search::new(move |line| async move { findings(&line, &sought).await })
+}
+
+/// The same for deals that the integration made: they bear their key in the same field.
+#[must_use]
+pub fn deals(sought: Vec<SoughtDeal>) -> Search {
+    let own = |one: &SoughtDeal| match &one.of {
+        DealOf::Receipt(transaction) => Change::receipt_key(transaction),
+        DealOf::Preorder(preorder) => bookings::key(preorder),
+    };
+    let keys: BTreeMap<Uuid, Uuid> = sought.iter().map(|one| (own(one), one.key)).collect();
+    let leads: Vec<Sought> = sought.into_iter().map(|one| Sought { key: own(&one), remote: one.remote, client: None }).collect();
     Search::new(move |line| async move {
-        if sought.is_empty() {
-            return Ok(Findings::new());
-        }
-        let field = key_field(&line).await?;
-        let mut hits: Hits = sought.iter().map(|one| (one.key, BTreeSet::new())).collect();
-        for key in walk(&line, field, &sought, &mut hits).await? {
-            let request = wire::get(&format!("/leads?query={key}&limit={HITS}"), "GET /leads?query");
-            take(&setup::list(&line, request, "leads").await?.items, field, &mut hits);
-        }
-        Ok(hits.into_iter().map(|(key, leads)| (key, Finding::of(leads.len()))).collect())
+        let found = findings(&line, &leads).await?;
+        Ok(found.into_iter().filter_map(|(key, finding)| Some((*keys.get(&key)?, finding))).collect())
     })
+}
+
+async fn findings(line: &Line<Request, Answer>, sought: &[Sought]) -> Result<Findings, SetupError> {
+    if sought.is_empty() {
+        return Ok(Findings::new());
+    }
+    let field = key_field(line).await?;
+    let mut hits: Hits = sought.iter().map(|one| (one.key, BTreeSet::new())).collect();
+    for key in walk(line, field, sought, &mut hits).await? {
+        let request = wire::get(&format!("/leads?query={key}&limit={HITS}"), "GET /leads?query");
+        take(&setup::list(line, request, "leads").await?.items, field, &mut hits);
+    }
+    Ok(hits.into_iter().map(|(key, leads)| (key, Finding::of(leads.len()))).collect())
 }
 
 /// The id of the lead's field that holds the key.

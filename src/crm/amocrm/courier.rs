@@ -3,10 +3,12 @@
 use crate::config::{AmoCrm, Hub};
 use crate::crm::script::{Ending, Line, Talk};
 use crate::crm::texts::Texts;
-use crate::delivery::{Call, Conversation, Courier, Job, Ledger, NoAnswer};
+use crate::delivery::{Call, Conversation, Courier, Job, Ledger, NoAnswer, Work};
+use crate::domain::Seq;
 use crate::flow::contacts::{Keyer, Rules};
 use crate::http::Answer;
 use crate::journal::Destination;
+use crate::lime::feed::is_echo;
 
 use super::desk::{Desk, Stop};
 use super::directory::Directory;
@@ -59,6 +61,8 @@ impl Courier for AmoCourier {
 
     fn begin(&self, batch: Vec<Job>, ledger: &dyn Ledger, now_wall_ms: i64) -> Box<dyn Conversation> {
         let memory = Memory::of(&batch, ledger, now_wall_ms);
+        let echo = |job: &Job| job.doubt.is_none() && matches!(&job.work, Work::Change(change) if is_echo(change, ledger));
+        let echoes: Vec<Seq> = batch.iter().filter(|job| echo(job)).map(|job| job.seq).collect();
         let place = Place {
             config: self.config.clone(),
             hub: self.hub.clone(),
@@ -68,7 +72,7 @@ impl Courier for AmoCourier {
             directory: self.directory.clone(),
             now_wall_ms,
         };
-        Box::new(Talk::new(move |line| talk(line, batch, memory, place)))
+        Box::new(Talk::new(move |line| talk(line, (batch, echoes), memory, place)))
     }
 }
 
@@ -91,8 +95,12 @@ pub struct Place {
     pub now_wall_ms: i64,
 }
 
-async fn talk(line: Line<Call, Result<Answer, NoAnswer>>, batch: Vec<Job>, mut memory: Memory, place: Place) -> Ending {
+async fn talk(line: Line<Call, Result<Answer, NoAnswer>>, (batch, echoes): (Vec<Job>, Vec<Seq>), mut memory: Memory, place: Place) -> Ending {
     let mut desk = Desk::new(line, batch);
+    echoes.into_iter().for_each(|job| desk.done(job, None));
+    if desk.open().is_empty() {
+        return desk.ending(None);
+    }
     let stop = with_schema(&mut desk, &mut memory, &place).await.err();
     desk.ending(stop)
 }

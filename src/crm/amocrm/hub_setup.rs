@@ -2,7 +2,7 @@
 //! people that the config names.
 //!
 //! A pipeline or stage that is not there is created only when that was asked for ([`Wish::funnels`]): amoCRM keeps no code with them, so a renamed one looks
-//! like one that is missing, and a second one beside it would split the deals. Never: a deletion; a name that could mean two things taken to mean either.
+//! like one that is missing, and a second one beside it would split the deals. What the ledger knows is followed by its id. Never: a deletion; a name that could mean two things taken to mean either.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -12,9 +12,10 @@ use crate::crm::script::{Errand, Line};
 use crate::crm::setup::{Item, Mode, Owner, Plan, SetupError, State, Subject};
 use crate::crm::texts::Texts;
 use crate::http::{Answer, Request};
+use crate::journal::LedgerKey;
 use crate::words::crm as words;
 
-use super::places::{self, PRODUCT_FIELDS};
+use super::places::{self, PRODUCT_FIELDS, Places};
 use super::schema::{self, Problem, Raw, same_name};
 use super::setup::{self, Needed, Read, ask, create_fields, field_state};
 use super::wire;
@@ -23,21 +24,30 @@ use super::wire;
 const COLOUR: &str = "#99ccff";
 
 /// What a run is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// Plan, or create what is missing.
     pub mode: Mode,
     /// Pipelines and stages that the config names are created, too.
     pub funnels: bool,
+    /// What the ledger has under [`known_key`]: what people have renamed is known by its id.
+    pub known: Option<String>,
+}
+
+/// Where the ledger keeps the ids of what the config names.
+#[must_use]
+pub fn known_key() -> LedgerKey {
+    super::ledger::places()
 }
 
 /// The setup of one account, to be given to [`crate::crm::setup::drive`]. Without `hub` it is that of passes.
 #[must_use]
 pub fn errand(config: AmoCrm, hub: Option<Hub>, texts: Texts, wish: Wish) -> Errand {
     Errand::new(move |line| async move {
+        let known = wish.known.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let usual = schema::shown(&Hub::usual(&CrmKind::AmoCrm(config.clone()), texts.language).preorders.pipeline);
-        let mut run = Run { line, texts, wish, raw: Raw::default(), usual };
-        let mut items = setup::passes(&run.line, &config, hub.as_ref(), &run.texts, wish.mode, &mut run.raw).await?;
+        let mut run = Run { line, texts, wish, known, raw: Raw::default(), usual };
+        let mut items = setup::passes(&run.line, &config, hub.as_ref(), &run.texts, run.wish.mode, &mut run.raw).await?;
         if let Some(hub) = &hub {
             items.extend(run.products(hub).await?);
             items.extend(run.funnels(hub).await?);
@@ -50,6 +60,7 @@ struct Run {
     line: Line<Request, Answer>,
     texts: Texts,
     wish: Wish,
+    known: Places,
     raw: Raw,
     /// The pipeline that is meant where the config names none, as messages have it.
     usual: String,
@@ -147,7 +158,7 @@ impl Run {
     async fn funnels(&mut self, hub: &Hub) -> Result<Vec<Item>, SetupError> {
         let mut items = Vec::new();
         for funnel in funnels(hub) {
-            items.extend(self.funnel(&funnel).await?);
+            items.extend(self.funnel(hub, &funnel).await?);
         }
         let people: Vec<(usize, &StageRef)> =
             hub.deals.iter().enumerate().filter_map(|(number, rule)| Some((number + 1, rule.responsible.as_ref()?))).collect();
@@ -167,9 +178,9 @@ impl Run {
         Ok(items)
     }
 
-    async fn funnel(&mut self, funnel: &Funnel<'_>) -> Result<Vec<Item>, SetupError> {
+    async fn funnel(&mut self, hub: &Hub, funnel: &Funnel<'_>) -> Result<Vec<Item>, SetupError> {
         let item = |subject, wanted: &StageRef, state| Item { subject, owner: Owner::Account, name: bare(wanted), code: None, kind: None, state };
-        let mut state = match schema::pipeline(&self.raw, funnel.pipeline, None) {
+        let mut state = match schema::pipeline(&self.raw, funnel.pipeline, self.known.pipeline_of(funnel.pipeline)) {
             Ok(_) => State::Present,
             Err(Problem::Pipeline { .. }) if self.creates(funnel.pipeline) => State::Missing,
             Err(problem) => self.wrong(&funnel.place, &problem),
@@ -187,16 +198,16 @@ impl Run {
                 items.push(item(Subject::Stage, stage, state.clone()));
             } else if there {
                 let place = funnel.stages.iter().find(|(_, known)| *known == stage).map_or("", |(place, _)| place);
-                let state = self.stage(funnel.pipeline, stage, place).await?;
+                let state = self.stage(hub, funnel.pipeline, stage, place).await?;
                 items.push(item(Subject::Stage, stage, state));
             }
         }
         Ok(items)
     }
 
-    async fn stage(&mut self, pipeline: &StageRef, wanted: &StageRef, place: &str) -> Result<State, SetupError> {
-        let Ok(found) = schema::pipeline(&self.raw, pipeline, None) else { return Ok(State::Missing) };
-        match schema::stage_in(&self.raw, found, wanted, None, |_| None) {
+    async fn stage(&mut self, hub: &Hub, pipeline: &StageRef, wanted: &StageRef, place: &str) -> Result<State, SetupError> {
+        let Ok(found) = schema::pipeline(&self.raw, pipeline, self.known.pipeline_of(pipeline)) else { return Ok(State::Missing) };
+        match schema::stage_in(&self.raw, found, wanted, self.known.stage_of(hub, pipeline, wanted), |_| None) {
             Ok(_) => Ok(State::Present),
             Err(Problem::Stage { .. }) if self.creates(wanted) => {
                 if self.wish.mode == Mode::Plan {

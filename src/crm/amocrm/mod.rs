@@ -44,6 +44,7 @@ mod search;
 pub mod setup;
 mod updated;
 pub mod value;
+pub mod webhook;
 pub mod wire;
 mod write;
 
@@ -53,6 +54,9 @@ use crate::config::Hub;
 use crate::crm::texts::Texts;
 use crate::feed::Feed;
 use crate::flow::contacts::Keyer;
+
+/// The names of the feeds of the account.
+pub const FEEDS: [&str; 2] = [feed_contacts::NAME, feed_deals::NAME];
 
 /// The feeds of the account, as `[hub]` wants them. Without the box's key for marks, contacts do not go both ways.
 #[must_use]

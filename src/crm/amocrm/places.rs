@@ -111,6 +111,30 @@ impl Places {
         self.mark == mark(hub) && now_ms.abs_diff(self.read_ms) < most
     }
 
+    /// The pipeline that was found for these words of the config.
+    #[must_use]
+    pub fn pipeline_of(&self, wanted: &StageRef) -> Option<u64> {
+        self.pipelines.get(&sum(wanted)).copied()
+    }
+
+    /// The stage that was found for these words, in the pipeline of those.
+    #[must_use]
+    pub fn stage_of(&self, hub: &Hub, pipeline: &StageRef, wanted: &StageRef) -> Option<u64> {
+        let of_rules = hub.deals.iter().filter(|rule| rule.pipeline == *pipeline).find_map(|rule| {
+            let place = self.rules.iter().flatten().find(|place| place.mark == rule_mark(rule))?;
+            let refunded = place.refunded.filter(|_| rule.refunded.as_ref() == Some(wanted));
+            Some(place.stage).filter(|_| rule.stage == *wanted).or(refunded)
+        });
+        let words = &hub.preorders;
+        let bookings = self.bookings.as_ref().filter(|at| at.mark == bookings_mark(words) && words.pipeline == *pipeline);
+        of_rules.or_else(|| match bookings? {
+            at if words.stage == *wanted => Some(at.first),
+            at if words.cancelled == *wanted => Some(at.cancelled),
+            at if words.send_at.as_ref() == Some(wanted) => at.send_at,
+            _ => None,
+        })
+    }
+
     /// A field of a receipt's or booking's deal.
     #[must_use]
     pub fn field(&self, field: DealField) -> Option<&Field> {

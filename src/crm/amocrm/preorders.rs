@@ -13,10 +13,10 @@ use crate::crm::deal_fields::DealField;
 use crate::delivery::{Host, Job, Verdict};
 use crate::domain::{Change, Preorder, Told};
 use crate::flow::contacts::Keyer;
-use crate::flow::preorders::{self as flow, Bound, ToCrm, ToLime, Wanted, bound_key, deal_key};
+use crate::flow::preorders::{self as flow, Bound, NOBODY, Say, ToCrm, ToLime, Wanted, bound_key, deal_key};
 use crate::journal::Learned;
 use crate::lime::Written;
-use crate::lime::preorders::{PreorderConflict, PreorderDraft, placed, put, wrote};
+use crate::lime::preorders::{PreorderConflict, PreorderDraft, placed, put};
 
 use super::bookings::{self, Found, Look};
 use super::cards::judge;
@@ -142,7 +142,7 @@ impl Work<'_> {
         let kept = bound_of(memory, lead);
         let look = match deleted {
             true => Look::Gone,
-            false => bookings::read(desk, self.schema, self.places, self.at, lead, kept.is_some()).await?,
+            false => bookings::read(desk, self.schema, self.places, self.at, lead, kept.as_ref().is_some_and(Bound::is_sent)).await?,
         };
         let mut bound = kept.unwrap_or_default();
         match look {
@@ -175,6 +175,7 @@ impl Work<'_> {
                     }
                     return Ok(true);
                 }
+                ToLime::Nobody => return self.nobody(desk, memory, found.id, bound).await,
                 ToLime::Send { .. } => {}
             }
             let before = bound.revision;
@@ -186,6 +187,18 @@ impl Work<'_> {
             }
         }
         desk.judge(self.job.seq, Verdict::Retry { reason: "lime/stale".to_owned(), after: None });
+        Ok(false)
+    }
+
+    /// There is nobody for whom Lime could take the preorder. True where staff know that already.
+    async fn nobody(&self, desk: &mut Desk, memory: &mut Memory, lead: u64, bound: &mut Bound) -> Result<bool, Stop> {
+        let say = bound.names_nobody(self.job.seq);
+        if say == Say::Nothing {
+            return Ok(true);
+        }
+        notes::say(desk, self.place, self.job, lead, &self.place.texts.preorder_for_nobody()).await?;
+        self.keep(desk, memory, lead, bound);
+        desk.judge(self.job.seq, Verdict::Dead { reason: NOBODY.to_owned(), answer: String::new() });
         Ok(false)
     }
 
@@ -201,17 +214,11 @@ impl Work<'_> {
         found: Option<&Found>,
     ) -> Result<bool, Stop> {
         let ToLime::Send { revision, draft } = send else { return Ok(true) };
-        let binds = *draft == PreorderDraft { bind: draft.bind.clone(), ..PreorderDraft::default() };
         let request = put(&format!("{OURS}{lead}"), revision, &draft, &self.place.texts.zone);
         let answer = desk.set(Host::Lime, request, vec![Self::line(lead, bound)]).await?;
         match placed(&answer) {
             Written::Done(placed) => {
-                let known = bound.version;
-                bound.placed(&placed);
-                if binds {
-                    // A reference changes nothing of the preorder: what a cashier has changed before it is still news.
-                    bound.version = known;
-                }
+                let quiet = bound.placed(&placed);
                 if let Some(found) = found {
                     self.mark(desk, found, &placed.id).await?;
                 }
@@ -220,8 +227,7 @@ impl Work<'_> {
                     let text = self.told_to_staff(&placed, revision, &draft, found);
                     notes::say(desk, self.place, self.job, lead, &text).await?;
                 }
-                if !binds {
-                    let line = wrote(&placed);
+                if let Some(line) = quiet {
                     learn(desk, memory, line.key, line.value);
                 }
                 self.keep(desk, memory, lead, bound);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::config::PassesAs;
-use crate::crm::audit::{Finding, Findings, Hits, Search, Sought};
+use crate::crm::audit::{DealOf, Finding, Findings, Hits, Search, Sought, SoughtDeal};
 use crate::crm::script::Line;
 use crate::crm::setup::SetupError;
 use crate::domain::ClientId;
@@ -20,7 +20,7 @@ use super::batch::{Command, LIMIT, Outcome};
 use super::fault::{self, Class};
 use super::record::{ORIGINATOR, contact_origin, pass_origin};
 use super::schema::{CONTACT, DEAL};
-use super::{setup, wire};
+use super::{booking, sale, setup, wire};
 
 /// Keys of one list command.
 const KEYS: usize = 25;
@@ -35,6 +35,20 @@ const AHEAD: u64 = 32;
 #[must_use]
 pub fn search(passes: PassesAs, sought: Vec<Sought>) -> Search {
     Search::new(move |line| async move { Asking { line, sought }.findings(&passes).await })
+}
+
+/// The same for deals that the integration made, by their origin.
+#[must_use]
+pub fn deals(sought: Vec<SoughtDeal>) -> Search {
+    let origin = |one: &SoughtDeal| match &one.of {
+        DealOf::Receipt(transaction) => sale::origin(transaction),
+        DealOf::Preorder(preorder) => booking::origin(preorder),
+    };
+    let origins: Vec<(String, Uuid)> = sought.iter().map(|one| (origin(one), one.key)).collect();
+    Search::new(move |line| async move {
+        let found = Asking { line, sought: Vec::new() }.by_origin(DEAL, origins.iter().map(|(origin, _)| origin.clone()).collect()).await?;
+        Ok(origins.into_iter().map(|(origin, key)| (key, Finding::of(found.get(&origin).map_or(0, BTreeSet::len)))).collect())
+    })
 }
 
 struct Asking {

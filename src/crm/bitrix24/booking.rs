@@ -109,10 +109,13 @@ pub fn booking(
         }
     }
     let stage = deal.get("stageId").and_then(wire::text).unwrap_or_default();
-    let lost = bookings.stages.iter().any(|(id, sense)| *id == stage && *sense == Sense::Lost);
+    // Wherever people have moved it, a deal that is lost is given up.
+    let here = deal.get("categoryId").and_then(wire::id) == Some(bookings.category);
+    let lost = bookings.stages.iter().any(|(id, sense)| *id == stage && *sense == Sense::Lost)
+        || !here && deal.get("stageSemanticId").and_then(Value::as_str) == Some("F");
     let stage = if lost || stage == bookings.cancelled {
         Stage::Cancelled
-    } else if bookings.ready.as_ref().is_none_or(|ready| ready.contains(&stage)) {
+    } else if !here || bookings.ready.as_ref().is_none_or(|ready| ready.contains(&stage)) {
         Stage::Reached
     } else {
         Stage::Early
@@ -180,7 +183,7 @@ mod tests {
     #[test]
     fn a_deal_is_read_with_what_lime_can_have_and_the_names_of_what_it_cannot() {
         let (places, bookings) = places();
-        let deal = json!({
+        let deal = json!({"categoryId": 9,
             "id": 7, "title": "ДР Пети", "stageId": "C9:PAID", "ufLIME_EVENT_FROM": "2026-05-02T15:00:00+03:00", "ufLIME_EVENT_TO": "2026-05-02T17:00:00+03:00",
             "ufLIME_HALL": "Зал 1", "ufLIME_STAFF": "Оля, Ваня", "ufLIME_PREPAID": "1500.50|RUB", "ufLIME_PREORDER": "",
         });

@@ -30,6 +30,9 @@ use crate::journal::Learned;
 
 const QUEUE: Queue = Queue { connector: CONNECTOR, events: &["ONCRMCONTACTADD", "ONCRMCONTACTUPDATE", "ONCRMCONTACTDELETE"] };
 
+/// The feed's name.
+pub const NAME: &str = "bitrix24.contacts";
+
 /// How often contacts that were deleted are looked for, and how often a queue that was not offered is asked for again, milliseconds.
 const DAY_MS: i64 = 86_400_000;
 /// A mark that has moved without news is put on disk after this long, milliseconds.
@@ -88,7 +91,7 @@ struct Sweep {
 pub fn feed(portal: &Bitrix24, hub: &Hub, keyer: Keyer) -> Box<dyn Feed> {
     let app = matches!(portal.auth, BitrixAuth::OAuth { .. });
     let settings = Settings { app, passes: portal.passes.clone(), poll: hub.poll, keyer };
-    Box::new(Listener::new("bitrix24.contacts", scripts(move |ears, start| listen(ears, start, settings.clone()))))
+    Box::new(Listener::new(NAME, scripts(move |ears, start| listen(ears, start, settings.clone()))))
 }
 
 async fn listen(ears: Ears<State>, start: Start<State>, settings: Settings) -> End<State> {
@@ -204,7 +207,7 @@ impl Desk {
         let mut overlap = BTreeMap::new();
         loop {
             let known_until = mark.since_ms;
-            let (rows, more) = mark.page(&self.ears, CONTACT, Map::new(), &select).await?;
+            let (rows, more, _) = mark.page(&self.ears, CONTACT, Map::new(), &select, None).await?;
             state.sweep.top = rows.iter().map(|(id, _)| *id).max().unwrap_or(0).max(state.sweep.top);
             let mut ids = Vec::new();
             for (id, row) in rows.iter().filter(|(_, row)| self.client_of(row).is_some()) {

@@ -2,7 +2,8 @@
 //! those that were deleted, by a daily look at the ids that are bound to a preorder.
 //!
 //! Only that a deal changed is told; whoever delivers reads it. A change of its rows, its stage or its fields moves its time, so that one walk tells of all
-//! three. At the very first start, the open deals of the funnel are told of once.
+//! three. A walk by time is through the funnel of bookings alone; that a deal with a preorder was moved out of it, and what becomes of it there, is told by
+//! the history of stages. At the very first start, the open deals of the funnel are told of once.
 //!
 //! Never: a deal of another funnel told of, unless a preorder is bound to it; one left untold because its second change fell into the same second as the
 //! first.
@@ -26,6 +27,9 @@ use crate::domain::Told;
 use crate::feed::{Feed, News, Page, Turn};
 use crate::flow::preorders::bound_key;
 use crate::journal::Learned;
+
+/// The feed's name.
+pub const NAME: &str = "bitrix24.deals";
 
 /// What our own changes of bookings' deals bear, so that the queue does not tell us of them.
 pub const CONNECTOR: &str = "limegate_deals";
@@ -70,6 +74,9 @@ struct State {
     /// How far changes are known by their time; none while the queue tells.
     #[serde(default)]
     mark: Option<Watermark>,
+    /// The last move in the history of stages that is known; none until it was first looked at.
+    #[serde(default)]
+    moves: Option<u64>,
     /// A process of the queue whose page is on disk.
     #[serde(default)]
     clear: Option<String>,
@@ -115,7 +122,7 @@ struct Sweep {
 #[must_use]
 pub fn feed(portal: &Bitrix24, hub: &Hub) -> Box<dyn Feed> {
     let settings = Settings { app: matches!(portal.auth, BitrixAuth::OAuth { .. }), hub: hub.clone() };
-    Box::new(Listener::new("bitrix24.deals", scripts(move |ears, start| listen(ears, start, settings.clone()))))
+    Box::new(Listener::new(NAME, scripts(move |ears, start| listen(ears, start, settings.clone()))))
 }
 
 async fn listen(ears: Ears<State>, start: Start<State>, settings: Settings) -> End<State> {
@@ -146,12 +153,15 @@ async fn listen(ears: Ears<State>, start: Start<State>, settings: Settings) -> E
 
 /// The funnel of bookings: as the ledger keeps it, else by its name.
 async fn category(ears: &Ears<State>, hub: &Hub) -> Result<Option<u64>, Turn> {
-    let kept = ears.look_one(places::ledger_key(hub)).await.and_then(|text| serde_json::from_str::<Places>(&text).ok());
+    let kept = ears.look_one(places::ledger_key(hub)).await.and_then(|text| Places::from_text(&text));
     if let Some(bookings) = kept.and_then(|places| places.bookings) {
         return Ok(Some(bookings.category));
     }
     match ears.batch(&[schema::ask_funnels()]).await?.pop() {
-        Some(Outcome::Done { result, .. }) => Ok(places::funnel(&hub.preorders.pipeline, &schema::funnels(&result)).ok()),
+        Some(Outcome::Done { result, .. }) => {
+            let funnels = schema::funnels(&result);
+            Ok(places::funnel_or(&hub.preorders.pipeline, &funnels, None).ok().and_then(|funnel| funnel.id.parse().ok()))
+        }
         Some(Outcome::Fault { fault, .. }) => Err(super::listener::stopped(&fault)),
         Some(Outcome::Unanswered) | None => Err(Turn::Rest(UNTIL_SET_UP)),
     }
@@ -298,9 +308,10 @@ impl Desk {
         let mut overlap = BTreeMap::new();
         loop {
             let known_until = mark.since_ms;
-            let (rows, more) = mark.page(&self.ears, DEAL, self.only(), &["id", "updatedTime"]).await?;
+            let besides = Some(ask_moves(state.moves));
+            let (rows, more, moves) = mark.page(&self.ears, DEAL, self.only(), &["id", "updatedTime"], besides).await?;
             state.sweep.top = rows.iter().map(|(id, _)| *id).max().unwrap_or(0).max(state.sweep.top);
-            let mut news = Vec::new();
+            let mut news = self.moved(state, moves).await?;
             for (id, row) in &rows {
                 let at = row.get("updatedTime").and_then(Value::as_str).unwrap_or_default().to_owned();
                 // Nothing can be added to a second that was over when it was last read.
@@ -325,6 +336,37 @@ impl Desk {
                 return Ok(());
             }
         }
+    }
+
+    /// What there is to tell of deals that came to a stage of another funnel: of those that a preorder is bound to.
+    async fn moved(&self, state: &mut State, mut outcome: Option<Outcome>) -> Result<Vec<News>, Turn> {
+        let mut moved: BTreeMap<u64, u64> = BTreeMap::new();
+        // A portal that does not tell its history tells less.
+        while let Some(Outcome::Done { result, .. }) = outcome.take() {
+            let rows = result.get("items").map(wire::rows).unwrap_or_default();
+            let id = |row: &Value, key: &str| row.get(key).and_then(wire::id);
+            let last = rows.iter().filter_map(|row| id(row, "ID")).max();
+            let Some(known) = state.moves else {
+                state.moves = Some(last.unwrap_or(0));
+                break;
+            };
+            state.moves = Some(last.unwrap_or(known).max(known));
+            let elsewhere = rows.iter().filter(|row| id(row, "CATEGORY_ID") != Some(self.category));
+            moved.extend(elsewhere.filter_map(|row| Some((id(row, "OWNER_ID")?, id(row, "ID")?))));
+            if rows.len() >= PAGE && last > Some(known) {
+                outcome = self.ears.batch(&[ask_moves(state.moves)]).await?.pop();
+            }
+        }
+        let bound = self.ears.look(moved.keys().map(|id| bound_key(&id.to_string())).collect()).await;
+        let ours = moved.into_iter().zip(bound).filter(|(_, bound)| bound.is_some());
+        let news = ours.map(|((id, at), _)| News {
+            told: Told::Deal { id: id.to_string(), deleted: false },
+            version: format!("moved/{at}"),
+            changed_ms: self.now_ms,
+            origin: None,
+            back_fill: false,
+        });
+        Ok(news.collect())
     }
 
     /// Looks at the ids that are bound to a preorder whether they are there, in one walk and constant memory.
@@ -355,6 +397,12 @@ impl Desk {
         self.ears.keep(Page::default(), state.clone()).await;
         Ok(())
     }
+}
+
+/// Moves since the last one that is known; the newest where none is.
+fn ask_moves(known: Option<u64>) -> Command {
+    let (filter, order) = known.map_or_else(|| (json!({}), "DESC"), |known| (json!({ ">ID": known }), "ASC"));
+    Command::new("crm.stagehistory.list", json!({ "entityTypeId": DEAL, "filter": filter, "order": { "ID": order } }))
 }
 
 fn changed_ms(row: &Value) -> Option<i64> {

@@ -53,6 +53,7 @@ pub mod schema;
 pub mod setup;
 mod setup_hub;
 mod talk;
+pub mod webhook;
 pub mod wire;
 
 pub use courier::Bitrix24Courier;
@@ -60,6 +61,9 @@ pub use courier::Bitrix24Courier;
 use crate::config::{Bitrix24, Hub};
 use crate::feed::Feed;
 use crate::flow::contacts::Keyer;
+
+/// The names of the feeds of the portal.
+pub const FEEDS: [&str; 2] = [feed_contacts::NAME, feed_deals::NAME];
 
 /// What the portal is asked for by itself, where this box runs the two-way integration.
 #[must_use]

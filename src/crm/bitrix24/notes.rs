@@ -114,11 +114,15 @@ pub(super) async fn find(talk: &mut Talk, deal: u64) -> Result<bool, Halt> {
     Ok(false)
 }
 
-/// Writes the notes that deals are owed, and confirms the jobs of each.
+/// Writes the notes that deals are owed, and confirms the jobs of each, but for those that are to be dead `letters`.
 ///
 /// # Errors
 /// When the batch cannot go on.
-pub(super) async fn write(talk: &mut Talk, due: Vec<(u64, Vec<Seq>)>) -> Result<(), Halt> {
+pub(super) async fn write(talk: &mut Talk, due: Vec<(u64, Vec<Seq>)>, letters: &[(Seq, Verdict)]) -> Result<(), Halt> {
+    let end = |talk: &mut Talk, deal: u64, seq: Seq| match letters.iter().find(|(job, _)| *job == seq) {
+        Some((_, letter)) => talk.book.decide(seq, letter.clone()),
+        None => talk.book.confirm(seq, Some(format!("deal:{deal}"))),
+    };
     let mut owed: BTreeMap<u64, (Vec<Seq>, Command)> = BTreeMap::new();
     for (deal, jobs) in due {
         let open: Vec<Seq> = jobs.into_iter().filter(|seq| talk.book.is_open(*seq)).collect();
@@ -127,7 +131,7 @@ pub(super) async fn write(talk: &mut Talk, due: Vec<(u64, Vec<Seq>)>) -> Result<
                 let command = line(deal, text, &talk.settings.texts);
                 owed.insert(deal, (open, command));
             }
-            _ => open.into_iter().for_each(|seq| talk.book.confirm(seq, Some(format!("deal:{deal}")))),
+            _ => open.into_iter().for_each(|seq| end(talk, deal, seq)),
         }
     }
     let owed: Vec<(u64, (Vec<Seq>, Command))> = owed.into_iter().collect();
@@ -147,7 +151,7 @@ pub(super) async fn write(talk: &mut Talk, due: Vec<(u64, Vec<Seq>)>) -> Result<
             match verdict {
                 None => {
                     talk.learn(key(&deal.to_string()), None);
-                    jobs.iter().for_each(|seq| talk.book.confirm(*seq, Some(format!("deal:{deal}"))));
+                    jobs.iter().for_each(|seq| end(talk, *deal, *seq));
                 }
                 Some(verdict) => jobs.iter().for_each(|seq| talk.book.decide(*seq, verdict.clone())),
             }

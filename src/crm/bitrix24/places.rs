@@ -95,6 +95,14 @@ pub struct Bookings {
     pub stages: Vec<(String, Sense)>,
 }
 
+impl Bookings {
+    /// The stage from which on a deal goes to Lime, where that is one of its own.
+    #[must_use]
+    pub fn from(&self) -> Option<&str> {
+        self.ready.as_ref()?.first().map(String::as_str)
+    }
+}
+
 /// The portal's catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shelf {
@@ -118,10 +126,24 @@ pub struct Places {
 }
 
 impl Places {
+    /// As the ledger has them.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
     /// The key of a field of ours, where the portal has it.
     #[must_use]
     pub fn field(&self, field: DealField) -> Option<&String> {
         self.fields.get(field.code())
+    }
+
+    /// The funnel that was found for these words of the config, which they are still.
+    #[must_use]
+    pub fn funnel_of(&self, hub: &Hub, wanted: &StageRef) -> Option<u64> {
+        let of_rules = hub.deals.iter().zip(&self.rules).filter(|(rule, _)| rule.pipeline == *wanted).find_map(|(_, place)| place.as_ref());
+        let of_bookings = self.bookings.as_ref().filter(|_| hub.preorders.pipeline == *wanted);
+        of_rules.map(|place| place.category).or(of_bookings.map(|bookings| bookings.category))
     }
 
     /// Everything that the config names was found.
@@ -250,19 +272,36 @@ pub fn shelf(catalogs: &Value, price_types: &Value) -> Option<Shelf> {
     Some(Shelf { iblock: wire::id(row.get("iblockId")?)?, price_type: wire::id(base.get("id")?)? })
 }
 
-/// The funnel that the config means.
+/// The funnel that the config means; `before` is followed where its name has gone.
 ///
 /// # Errors
 /// When there is none, or more than one.
-pub fn funnel(wanted: &StageRef, funnels: &[Choice]) -> Result<u64, Unresolved> {
-    schema::resolve(wanted, funnels)?.id.parse().map_err(|_| Unresolved::Missing)
+pub fn funnel_or<'a>(wanted: &StageRef, funnels: &'a [Choice], before: Option<u64>) -> Result<&'a Choice, Unresolved> {
+    match schema::resolve(wanted, funnels) {
+        Err(Unresolved::Missing) => {
+            let id = before.map(|before| before.to_string());
+            funnels.iter().find(|choice| id.as_ref() == Some(&choice.id)).ok_or(Unresolved::Missing)
+        }
+        found => found,
+    }
 }
 
-/// Reads the portal's places: two requests.
+/// The stage that the config means; `before` is followed where its name has gone.
+///
+/// # Errors
+/// When there is none, or more than one.
+pub fn find_or<'a>(wanted: &StageRef, stages: &'a [Stage], otherwise: Otherwise, before: Option<&str>) -> Result<&'a Stage, Unresolved> {
+    match find(wanted, stages, otherwise) {
+        Err(Unresolved::Missing) => stages.iter().find(|stage| before == Some(stage.id.as_str())).ok_or(Unresolved::Missing),
+        found => found,
+    }
+}
+
+/// Reads the portal's places: two requests. What was found `before` is followed by its id where people have renamed it.
 ///
 /// # Errors
 /// What kept us from reading.
-pub async fn load(portal: &mut Portal, hub: &Hub) -> Result<Places, Halt> {
+pub async fn load(portal: &mut Portal, hub: &Hub, before: Option<&Places>) -> Result<Places, Halt> {
     let people: Vec<&StageRef> = responsible(hub);
     let mut commands = vec![schema::ask_fields(DEAL), schema::ask_funnels()];
     commands.extend(ask_shelf());
@@ -279,7 +318,7 @@ pub async fn load(portal: &mut Portal, hub: &Hub) -> Result<Places, Halt> {
     let found: Vec<(&StageRef, Option<u64>)> =
         people.iter().enumerate().map(|(at, wanted)| (*wanted, person(wanted, &self::people(&result(at + 4))).ok())).collect();
 
-    let mut categories: Vec<u64> = pipelines(hub).into_iter().filter_map(|pipeline| funnel(pipeline, &funnels).ok()).collect();
+    let mut categories: Vec<u64> = pipelines(hub).into_iter().filter_map(|pipeline| funnel(hub, pipeline, &funnels, before)).collect();
     categories.sort_unstable();
     categories.dedup();
     let commands: Vec<Command> = categories.iter().map(|category| schema::ask_stages(*category)).collect();
@@ -288,7 +327,8 @@ pub async fn load(portal: &mut Portal, hub: &Hub) -> Result<Places, Halt> {
         of.insert(*category, stages(schema::done(Some(&outcome))?, *category));
     }
     let user = |wanted: &StageRef| found.iter().find(|(one, _)| *one == wanted).and_then(|(_, id)| *id);
-    Ok(Places { fields, rules: rules(hub, &funnels, &of, user), bookings: bookings(hub, &funnels, &of), shelf })
+    let found = Found { hub, funnels: &funnels, stages: &of, before };
+    Ok(Places { fields, rules: found.rules(user), bookings: found.bookings(), shelf })
 }
 
 impl Talk {
@@ -301,7 +341,7 @@ impl Talk {
             return Ok(places.clone());
         }
         let kept = self.settings.hub.as_ref().and_then(|hub| self.kept.get(&ledger_key(hub)));
-        match kept.and_then(|text| serde_json::from_str::<Places>(text).ok()) {
+        match kept.and_then(Places::from_text) {
             Some(places) => {
                 self.places = Some(places.clone());
                 Ok(places)
@@ -316,7 +356,8 @@ impl Talk {
     /// What kept us from reading.
     pub(super) async fn look_at_places_again(&mut self) -> Result<Places, Halt> {
         let Some(hub) = self.settings.hub.clone() else { return Ok(Places::default()) };
-        let places = load(&mut self.portal, &hub).await?;
+        let before = self.places.take().or_else(|| Places::from_text(self.kept.get(&ledger_key(&hub))?));
+        let places = load(&mut self.portal, &hub, before.as_ref()).await?;
         self.learn(ledger_key(&hub), kept(&places, &hub));
         self.places = Some(places.clone());
         Ok(places)
@@ -349,38 +390,55 @@ pub fn responsible(hub: &Hub) -> Vec<&StageRef> {
     people
 }
 
-fn rules(hub: &Hub, funnels: &[Choice], of: &BTreeMap<u64, Vec<Stage>>, user: impl Fn(&StageRef) -> Option<u64>) -> Vec<Option<Place>> {
-    let place = |rule: &crate::config::DealRule| {
-        let category = funnel(&rule.pipeline, funnels).ok()?;
-        let stages = of.get(&category)?;
-        let stage = find(&rule.stage, stages, Otherwise::Won).ok()?;
-        let refunded = match &rule.refunded {
-            Some(wanted) => Some(find(wanted, stages, Otherwise::Lost).ok()?.id.clone()),
-            None => None,
-        };
-        let responsible = match &rule.responsible {
-            Some(wanted) => Some(user(wanted)?),
-            None => None,
-        };
-        Some(Place { category, stage: stage.id.clone(), closes: stage.sense != Sense::Open, refunded, responsible })
-    };
-    hub.deals.iter().map(place).collect()
+fn funnel(hub: &Hub, wanted: &StageRef, funnels: &[Choice], before: Option<&Places>) -> Option<u64> {
+    funnel_or(wanted, funnels, before.and_then(|before| before.funnel_of(hub, wanted))).ok()?.id.parse().ok()
 }
 
-fn bookings(hub: &Hub, funnels: &[Choice], of: &BTreeMap<u64, Vec<Stage>>) -> Option<Bookings> {
-    let category = funnel(&hub.preorders.pipeline, funnels).ok()?;
-    let stages = of.get(&category)?;
-    let stage = find(&hub.preorders.stage, stages, Otherwise::First).ok()?.id.clone();
-    let cancelled = find(&hub.preorders.cancelled, stages, Otherwise::Lost).ok()?.id.clone();
-    let ready = match &hub.preorders.send_at {
-        Some(wanted) => {
-            let from = find(wanted, stages, Otherwise::First).ok()?;
-            Some(stages.iter().skip_while(|stage| stage.id != from.id).map(|stage| stage.id.clone()).collect())
-        }
-        None => None,
-    };
-    let stages = stages.iter().map(|stage| (stage.id.clone(), stage.sense)).collect();
-    Some(Bookings { category, stage, cancelled, ready, stages })
+/// What was read, and what was known before.
+struct Found<'a> {
+    hub: &'a Hub,
+    funnels: &'a [Choice],
+    stages: &'a BTreeMap<u64, Vec<Stage>>,
+    before: Option<&'a Places>,
+}
+
+impl Found<'_> {
+    fn rules(&self, user: impl Fn(&StageRef) -> Option<u64>) -> Vec<Option<Place>> {
+        let place = |(number, rule): (usize, &crate::config::DealRule)| {
+            let category = funnel(self.hub, &rule.pipeline, self.funnels, self.before)?;
+            let stages = self.stages.get(&category)?;
+            let before = self.before.and_then(|before| before.rules.get(number)?.as_ref());
+            let stage = find_or(&rule.stage, stages, Otherwise::Won, before.map(|before| before.stage.as_str())).ok()?;
+            let refunded = match &rule.refunded {
+                Some(wanted) => Some(find_or(wanted, stages, Otherwise::Lost, before.and_then(|before| before.refunded.as_deref())).ok()?.id.clone()),
+                None => None,
+            };
+            let responsible = match &rule.responsible {
+                Some(wanted) => Some(user(wanted)?),
+                None => None,
+            };
+            Some(Place { category, stage: stage.id.clone(), closes: stage.sense != Sense::Open, refunded, responsible })
+        };
+        self.hub.deals.iter().enumerate().map(place).collect()
+    }
+
+    fn bookings(&self) -> Option<Bookings> {
+        let wanted = &self.hub.preorders;
+        let category = funnel(self.hub, &wanted.pipeline, self.funnels, self.before)?;
+        let stages = self.stages.get(&category)?;
+        let before = self.before.and_then(|before| before.bookings.as_ref());
+        let stage = find_or(&wanted.stage, stages, Otherwise::First, before.map(|before| before.stage.as_str())).ok()?.id.clone();
+        let cancelled = find_or(&wanted.cancelled, stages, Otherwise::Lost, before.map(|before| before.cancelled.as_str())).ok()?.id.clone();
+        let ready = match &wanted.send_at {
+            Some(wanted) => {
+                let from = find_or(wanted, stages, Otherwise::First, before.and_then(Bookings::from)).ok()?;
+                Some(stages.iter().skip_while(|stage| stage.id != from.id).map(|stage| stage.id.clone()).collect())
+            }
+            None => None,
+        };
+        let stages = stages.iter().map(|stage| (stage.id.clone(), stage.sense)).collect();
+        Some(Bookings { category, stage, cancelled, ready, stages })
+    }
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Watermark {
         Ok(())
     }
 
-    /// The next page of what changed; with it, whether the walk goes on. The mark has moved.
+    /// The next page of what changed; with it, whether the walk goes on, and the outcomes of what is asked `besides` in the same request. The mark has moved.
     ///
     /// # Errors
     /// How the feed goes on, when the portal does not answer.
@@ -96,16 +96,19 @@ impl Watermark {
         entity: u64,
         only: Map<String, Value>,
         select: &[&str],
-    ) -> Result<(Vec<(u64, Value)>, bool), Turn> {
+        besides: Option<Command>,
+    ) -> Result<(Vec<(u64, Value)>, bool, Option<Outcome>), Turn> {
         let after = self.walk.map_or(0, |(_, after)| after);
         let from = spelled(self.since_ms.saturating_sub(OVERLAP_MS), self.offset_s, self.spelling.unwrap_or(Spelling::Offset));
         let mut filter = only;
         filter.insert(">=updatedTime".to_owned(), json!(from));
         filter.insert(">id".to_owned(), json!(after));
         let ask = json!({ "entityTypeId": entity, "filter": filter, "select": select, "order": { "id": "ASC" }, "start": -1 });
-        let mut outcomes = ears.batch(&[ask_time(), Command::new("crm.item.list", ask)]).await?;
-        let page = rows(outcomes.pop())?;
-        let (now_ms, offset_s) = time(outcomes.first())?;
+        let mut commands = vec![ask_time(), Command::new("crm.item.list", ask)];
+        commands.extend(besides);
+        let mut outcomes = ears.batch(&commands).await?.into_iter();
+        let (now_ms, offset_s) = time(outcomes.next().as_ref())?;
+        let page = rows(outcomes.next())?;
         let began = self.walk.map_or(now_ms, |(began, _)| began);
         let more = page.len() >= PAGE;
         match page.last() {
@@ -114,7 +117,7 @@ impl Watermark {
             _ if offset_s != self.offset_s => (self.walk, self.offset_s) = (None, offset_s),
             _ => (self.walk, self.since_ms) = (None, began),
         }
-        Ok((page, more))
+        Ok((page, more, outcomes.next()))
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::batch::{self, Command, Outcome};
 use super::fault::{self, Class};
+use super::places::{self, Places};
 use super::schema::{self, Choice, Unresolved, chosen, field_name, resolve};
 use super::wire::{self, Fault, Reply};
 use crate::config::{Hub, Language, PassesAs, StageRef};
@@ -17,6 +18,7 @@ use crate::crm::script::{Errand, Line};
 use crate::crm::setup::{Item, Mode, Owner, Plan, SetupError, State, Subject};
 use crate::crm::texts::{PassField, Texts};
 use crate::http::{Answer, Request};
+use crate::journal::LedgerKey;
 
 /// A new field alters a table at the portal, so only a few go into one request.
 const FIELDS_AT_ONCE: usize = 5;
@@ -28,11 +30,21 @@ pub struct Needs {
     pub passes: PassesAs,
     /// The integration, where this box runs it.
     pub hub: Option<Hub>,
+    /// Pipelines and stages that the config names by their names are created, too.
+    pub funnels: bool,
+    /// What the ledger has under [`known_key`]: what people have renamed is known by its id.
+    pub known: Option<String>,
+}
+
+/// Where the ledger keeps the ids of what the config names.
+#[must_use]
+pub fn known_key(hub: &Hub) -> LedgerKey {
+    places::ledger_key(hub)
 }
 
 impl From<PassesAs> for Needs {
     fn from(passes: PassesAs) -> Self {
-        Self { passes, hub: None }
+        Self { passes, hub: None, funnels: false, known: None }
     }
 }
 
@@ -50,14 +62,17 @@ pub(super) struct Wanted {
 /// webhook's address.
 #[must_use]
 pub fn errand(needs: impl Into<Needs>, texts: Texts, account: String, mode: Mode) -> Errand {
-    let Needs { passes, hub } = needs.into();
-    Errand::new(move |line| async move { Setup { line, passes, hub, texts, mode }.run(account).await })
+    let Needs { passes, hub, funnels, known } = needs.into();
+    let known = known.as_deref().and_then(Places::from_text).unwrap_or_default();
+    Errand::new(move |line| async move { Setup { line, passes, hub, funnels, known, texts, mode }.run(account).await })
 }
 
 pub(super) struct Setup {
     pub(super) line: Line<Request, Answer>,
     pub(super) passes: PassesAs,
     pub(super) hub: Option<Hub>,
+    pub(super) funnels: bool,
+    pub(super) known: Places,
     pub(super) texts: Texts,
     pub(super) mode: Mode,
 }

@@ -1,21 +1,23 @@
 //! What the integration needs at a portal besides what passes need: fields of deals, the funnels and stages that the rules name, the people who are
 //! responsible, the catalog, and the rights that this takes.
 //!
-//! A funnel or stage that the config names by its name is created where there is none. A stage that was created here and that people have renamed since is
-//! known by its code and said. Never: a deletion; a second funnel or stage beside one that could be meant; a rule whose words lead to two things taken to
+//! A funnel or stage that the config names and that is not there is created only when that was asked for ([`Needs::funnels`](super::setup::Needs)): a funnel
+//! carries no code of ours, so that a renamed one looks like one that is missing, and a second one beside it would split the deals. What the ledger knows is
+//! followed by its id. A stage that was created here and that people have renamed since is known by its code and said. Never: a deletion; a second funnel or stage beside one that could be meant; a rule whose words lead to two things taken to
 //! mean either.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::batch::{Command, Outcome};
-use super::places::{self, Otherwise, Stage};
+use super::places::{self, Otherwise, Places, Stage};
 use super::schema::{self, Choice, Unresolved};
 use super::setup::{Setup, Wanted, result, right, shown};
 use super::wire;
 use crate::config::{Hub, StageRef};
 use crate::crm::deal_fields::DealField;
 use crate::crm::setup::{Item, Mode, Owner, SetupError, State, Subject};
+use crate::words::crm as words;
 
 /// A funnel, stage or person that the config names, and where it does.
 struct Named<'a> {
@@ -29,6 +31,8 @@ struct NamedStage<'a> {
     named: Named<'a>,
     pipeline: &'a StageRef,
     otherwise: Otherwise,
+    /// As the ledger knows it.
+    before: Option<&'a str>,
 }
 
 impl Setup {
@@ -154,7 +158,7 @@ impl Setup {
                 continue;
             }
             seen.push(named.what);
-            let mut item = self.pipeline(&named, &funnels);
+            let mut item = self.pipeline(hub, &named, &funnels);
             if item.state == State::Missing
                 && self.mode == Mode::Apply
                 && let Some(made) = self.make_pipeline(&mut item).await?
@@ -163,8 +167,10 @@ impl Setup {
             }
             let category = item.code.as_deref().and_then(|id| id.parse().ok());
             items.push(item);
-            let wanted: Vec<NamedStage<'_>> = stages(hub).into_iter().filter(|stage| stage.pipeline == named.what).collect();
+            let wanted: Vec<NamedStage<'_>> = stages(hub, &self.known).into_iter().filter(|stage| stage.pipeline == named.what).collect();
             match category {
+                // What is wrong with the funnel is said already.
+                None if !self.funnels => {}
                 Some(category) => items.extend(self.stages_of(category, &wanted).await?),
                 // They come with the funnel; what has a name of its own does not.
                 None => items.extend(wanted.iter().filter(|stage| matches!(stage.named.what, StageRef::Name(_))).map(|stage| Item {
@@ -180,13 +186,17 @@ impl Setup {
         Ok(items)
     }
 
-    fn pipeline(&self, named: &Named<'_>, funnels: &[Choice]) -> Item {
-        let (name, code, state) = match schema::resolve(named.what, funnels) {
+    fn pipeline(&self, hub: &Hub, named: &Named<'_>, funnels: &[Choice]) -> Item {
+        let (name, code, state) = match places::funnel_or(named.what, funnels, self.known.funnel_of(hub, named.what)) {
             Ok(choice) => (choice.name.clone(), Some(choice.id.clone()), State::Present),
-            Err(Unresolved::Missing) if matches!(named.what, StageRef::Name(_)) => (shown(named.what), None, State::Missing),
+            Err(Unresolved::Missing) if self.creates(named.what) => (shown(named.what), None, State::Missing),
             Err(why) => (shown(named.what), None, self.not_one(Subject::Pipeline, named, &why, funnels)),
         };
         Item { subject: Subject::Pipeline, owner: Owner::Deal, name, code, kind: None, state }
+    }
+
+    fn creates(&self, wanted: &StageRef) -> bool {
+        self.funnels && matches!(wanted, StageRef::Name(_))
     }
 
     /// A funnel cannot carry a key of ours: whoever made one and did not hear of it finds it by its name.
@@ -218,7 +228,7 @@ impl Setup {
         let mut items: Vec<Item> = Vec::new();
         let mut seen: Vec<&StageRef> = Vec::new();
         for stage in wanted {
-            let (name, code, mut state) = match places::find(stage.named.what, &there, stage.otherwise) {
+            let (name, code, mut state) = match places::find_or(stage.named.what, &there, stage.otherwise, stage.before) {
                 Ok(found) => (found.name.clone(), Some(found.id.clone()), State::Present),
                 Err(Unresolved::Missing) => (shown(stage.named.what), None, self.missing_stage(stage, category, &there)),
                 Err(why) => (shown(stage.named.what), None, self.not_one(Subject::Stage, &stage.named, &why, &choices(&there))),
@@ -245,7 +255,13 @@ impl Setup {
         let StageRef::Name(name) = stage.named.what else {
             return self.not_one(Subject::Stage, &stage.named, &Unresolved::Missing, &choices(there));
         };
-        let Some(renamed) = there.iter().find(|one| bare(&one.id) == stage_code(category, name)) else { return State::Missing };
+        let renamed = there.iter().find(|one| bare(&one.id) == stage_code(category, name));
+        let Some(renamed) = renamed else {
+            return match self.funnels {
+                true => State::Missing,
+                false => self.not_one(Subject::Stage, &stage.named, &Unresolved::Missing, &choices(there)),
+            };
+        };
         let place = &stage.named.place;
         State::Wrong {
             found: self.say(
@@ -291,7 +307,10 @@ impl Setup {
                     format!("{place}: {ru} \"{name}\" — не найдено. Есть: {there}."),
                     format!("{place}: {en} \"{name}\" not found. Existing: {there}."),
                 ),
-                action: self.say("укажите имя или id из этого списка".to_owned(), "give a name or an id from this list".to_owned()),
+                action: match subject {
+                    Subject::Person => self.say("укажите имя или id из этого списка".to_owned(), "give a name or an id from this list".to_owned()),
+                    _ => words::CREATE_OR_NAME.text(self.texts.language),
+                },
             },
             Unresolved::Several(ids) => State::Wrong {
                 found: self.say(
@@ -324,26 +343,31 @@ fn pipelines(hub: &Hub) -> Vec<Named<'_>> {
     rules.chain(bookings.filter(|_| hub.preorders.to_lime || hub.preorders.to_crm)).collect()
 }
 
-fn stages(hub: &Hub) -> Vec<NamedStage<'_>> {
+fn stages<'a>(hub: &'a Hub, known: &'a Places) -> Vec<NamedStage<'a>> {
     let mut named = Vec::new();
     for (n, rule) in hub.deals.iter().enumerate() {
         let place = |key: &str| format!("[[hub.deal]] {}: {key}", n + 1);
         let pipeline = &rule.pipeline;
-        named.push(NamedStage { named: Named { place: place("stage"), what: &rule.stage }, pipeline, otherwise: Otherwise::Won });
+        let known = known.rules.get(n).and_then(Option::as_ref);
+        let before = known.map(|known| known.stage.as_str());
+        named.push(NamedStage { named: Named { place: place("stage"), what: &rule.stage }, pipeline, otherwise: Otherwise::Won, before });
         if let Some(what) = &rule.refunded {
-            named.push(NamedStage { named: Named { place: place("refunded"), what }, pipeline, otherwise: Otherwise::Lost });
+            let before = known.and_then(|known| known.refunded.as_deref());
+            named.push(NamedStage { named: Named { place: place("refunded"), what }, pipeline, otherwise: Otherwise::Lost, before });
         }
     }
     let bookings = &hub.preorders;
     if bookings.to_lime || bookings.to_crm {
-        let mut add = |key: &str, what, otherwise| {
-            named.push(NamedStage { named: Named { place: format!("[hub.preorders]: {key}"), what }, pipeline: &bookings.pipeline, otherwise });
+        let known = known.bookings.as_ref();
+        let mut add = |key: &str, what, otherwise, before| {
+            let named_here = Named { place: format!("[hub.preorders]: {key}"), what };
+            named.push(NamedStage { named: named_here, pipeline: &bookings.pipeline, otherwise, before });
         };
-        add("stage", &bookings.stage, Otherwise::First);
+        add("stage", &bookings.stage, Otherwise::First, known.map(|known| known.stage.as_str()));
         if let Some(what) = &bookings.send_at {
-            add("send_at", what, Otherwise::First);
+            add("send_at", what, Otherwise::First, known.and_then(|known| known.from()));
         }
-        add("cancelled", &bookings.cancelled, Otherwise::Lost);
+        add("cancelled", &bookings.cancelled, Otherwise::Lost, known.map(|known| known.cancelled.as_str()));
     }
     named
 }

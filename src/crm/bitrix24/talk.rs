@@ -35,6 +35,7 @@ use crate::domain::{ClientId, Seq, Told, WriteOff};
 use crate::flow::contacts::{Keyer, Link, overruled_key};
 use crate::http::Answer;
 use crate::journal::LedgerKey;
+use crate::lime::feed::is_echo;
 
 /// What a conversation needs to know of the config.
 #[derive(Clone, Debug)]
@@ -183,6 +184,7 @@ impl Opening {
                     let deal = if settings.deals() && settings.lines() { ledger.get(&deal_key(&write_off)) } else { None };
                     tasks.push(Task { seq: job.seq, write_off, doubtful: job.doubt.is_some(), deal_kept: deal.is_some(), deal });
                 }
+                (Work::Change(change), Some(_)) if job.doubt.is_none() && is_echo(&change, ledger) => book.confirm(job.seq, None),
                 (Work::Change(change), Some(hub)) => {
                     let errand = Errand { seq: job.seq, change, doubtful: job.doubt.is_some(), oldest: job.oldest, attempts: job.attempts };
                     look_up.prepare(&errand, hub);
@@ -264,6 +266,12 @@ pub struct Talk {
 }
 
 impl Talk {
+    /// Keeps a line for the ledger, and knows it from now on.
+    pub(super) fn learn(&mut self, key: LedgerKey, value: Option<String>) {
+        self.kept.put(key.clone(), value.clone());
+        self.book.learn(key, value);
+    }
+
     async fn all(&mut self, kept: Option<Schema>) -> Result<(), Halt> {
         if !self.tasks.iter().map(|task| task.seq).chain(self.errands.iter().map(|errand| errand.seq)).any(|seq| self.book.is_open(seq)) {
             return Ok(());

@@ -11,17 +11,13 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::desk::Desk;
 use super::wire;
 use crate::device::Parts;
 use crate::domain::Secret;
+use crate::http::listener::{self, Bounds, same, stopped};
 
 /// A full batch of events has some tens of kilobytes.
 const MOST_BODY: usize = 64 * 1024;
@@ -31,8 +27,6 @@ const MOST_CONNECTIONS: usize = 64;
 const READ_WITHIN: Duration = Duration::from_secs(10);
 /// A connection that asks nothing ends after this; one request takes no longer, either.
 const CONNECTION: Duration = Duration::from_secs(60);
-/// The address is tried again after this.
-const BIND_AGAIN: Duration = Duration::from_secs(2);
 /// How often absent controllers are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What is under way at a stop has this long.
@@ -58,20 +52,13 @@ pub(super) async fn serve(entrance: Entrance, desks: Vec<Arc<Desk>>, parts: Part
         Hall { desks: Arc::new(desks.iter().map(|desk| (desk.serial(), Arc::clone(desk))).collect()), password: entrance.password.map(Arc::new) };
     let router = Router::new().route("/", post(open)).route("/connect", post(open)).route("/connect/{password}", post(named)).with_state(hall);
     let looking = look(&desks);
-    let listening = async {
-        let listener = listen(entrance.listen, entrance.bound).await;
-        accept(listener, router, accepting).await;
-    };
+    let bounds = Bounds { connections: MOST_CONNECTIONS, read_within: READ_WITHIN, connection: CONNECTION };
+    let listening = listener::serve("controllers", entrance.listen, entrance.bound, router, bounds, accepting);
     tokio::select! {
         () = looking => {}
         () = listening => {}
         () = async { stopped(&mut stop).await; sleep(DRAIN).await } => {}
     }
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // A sender that is gone stops it, too: nobody could stop it any more.
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 async fn look(desks: &[Arc<Desk>]) {
@@ -83,62 +70,6 @@ async fn look(desks: &[Arc<Desk>]) {
             desk.look().await;
         }
     }
-}
-
-async fn listen(address: SocketAddr, bound: Option<BoundListener>) -> TcpListener {
-    let mut said = false;
-    if let Some(listener) = bound.and_then(|bound| bound.set_nonblocking(true).ok().and_then(|()| TcpListener::from_std(bound).ok())) {
-        return listener;
-    }
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return listener,
-            Err(error) => {
-                if !std::mem::replace(&mut said, true) {
-                    tracing::error!(%address, "controllers cannot be listened for, and it is tried again: {error}");
-                }
-                sleep(BIND_AGAIN).await;
-            }
-        }
-    }
-}
-
-/// Takes connections until told to stop, and lets those under way end.
-async fn accept(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let (mut connections, stopping) = (JoinSet::new(), stop.clone());
-    loop {
-        tokio::select! {
-            biased;
-            () = stopped(&mut stop) => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(connection(stream, router.clone(), stopping.clone()))),
-                // Out of descriptors, most likely: give others time to end.
-                Err(_) => sleep(Duration::from_millis(100)).await,
-            },
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
-async fn connection(stream: TcpStream, router: Router, mut stop: watch::Receiver<bool>) {
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(READ_WITHIN)
-        .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut served = std::pin::pin!(served);
-    let ended = timeout(CONNECTION, async {
-        tokio::select! {
-            ended = served.as_mut() => return ended,
-            () = stopped(&mut stop) => {}
-        }
-        served.as_mut().graceful_shutdown();
-        served.await
-    });
-    // How a controller hangs up is its own affair.
-    let _ = ended.await;
 }
 
 async fn open(State(hall): State<Hall>, headers: HeaderMap, body: Body) -> Response {
@@ -198,13 +129,6 @@ fn base64(text: &str) -> Option<Vec<u8>> {
         }
     }
     Some(bytes)
-}
-
-/// In a time that tells nothing of where they differ.
-fn same(given: &[u8], secret: &Secret) -> bool {
-    let secret = secret.reveal().as_bytes();
-    let differ = given.iter().zip(secret).fold(0_u8, |differ, (one, other)| differ | (one ^ other));
-    given.len() == secret.len() && differ == 0
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::deal::{Booking, Keeps, Stage, Wanted, mark};
 use crate::crm::texts::Texts;
-use crate::domain::{Preorder, PreorderLine, PreorderStatus};
+use crate::domain::{Preorder, PreorderLine, PreorderStatus, Seq};
 use crate::flow::contacts::Keyer;
-use crate::journal::LedgerKey;
-use crate::lime::preorders::{Placed, PreorderDraft};
+use crate::journal::{Learned, LedgerKey};
+use crate::lime::preorders::{Placed, PreorderDraft, wrote};
 
 /// A deal and its preorder. Kept in the ledger as JSON, under [`bound_key`]. Holds ids, sums and marks, and no person's data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct Bound {
     /// Both are given up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     cancelled: bool,
+    /// The job with which staff were told why Lime does not have the deal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    explained: Option<Seq>,
     /// Prices in Lime that a CRM without prices in its rows cannot tell back: minor units by product.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     prices: BTreeMap<String, i64>,
@@ -72,6 +75,9 @@ pub enum ToLime {
     Nothing,
     /// It has no products of Lime's, or has not come far enough.
     NotYet,
+    /// It has all but somebody: Lime knows nobody of its contact, and there is none to make a client of. How much there is to say says
+    /// [`Bound::names_nobody`]; the deal tells of itself when it gets a contact.
+    Nobody,
     /// `PUT /preorders/by-ref/{ref}` with this.
     Send {
         /// The deal's revision.
@@ -79,6 +85,20 @@ pub enum ToLime {
         /// What Lime is to have.
         draft: Box<PreorderDraft>,
     },
+}
+
+/// The code of a dead letter of a deal that names nobody.
+pub const NOBODY: &str = "lime/nobody";
+
+/// How much there is to say of a deal that Lime cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// A note for staff into the deal; then its job is a dead letter.
+    All,
+    /// The job is a dead letter. The note is there, or owed.
+    Letter,
+    /// Staff know.
+    Nothing,
 }
 
 /// What is to be done about a preorder that was told of.
@@ -113,6 +133,12 @@ impl Bound {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// Lime has its preorder, or may have.
+    #[must_use]
+    pub fn is_sent(&self) -> bool {
+        self.preorder.is_some() || self.revision > 0
+    }
+
     /// A deal changed, or may have: what Lime is to be told. With [`ToLime::Send`] this is to be kept before anything leaves.
     pub fn to_lime(&mut self, booking: &Booking, keyer: &Keyer) -> ToLime {
         let now = booking.mark(keyer);
@@ -129,13 +155,16 @@ impl Bound {
             }
             self.owed = None;
         }
-        let known = self.preorder.is_some() || self.revision > 0;
+        let known = self.is_sent();
         match booking.stage {
             Stage::Cancelled if !known || (self.cancelled && self.sent.is_none()) => return ToLime::Nothing,
             Stage::Cancelled => return self.cancel(),
             Stage::Early if !known => return ToLime::NotYet,
             _ if !known && booking.lines.is_empty() => return ToLime::NotYet,
             _ => {}
+        }
+        if !known && booking.client_id.is_none() && booking.contact.is_none() {
+            return ToLime::Nobody;
         }
         if self.deal == Some(now) && self.sent.is_none() && !self.cancelled {
             return ToLime::Nothing;
@@ -160,12 +189,27 @@ impl Bound {
 
     /// The deal is given up or was deleted.
     pub fn cancel(&mut self) -> ToLime {
-        if self.preorder.is_none() && self.revision == 0 {
+        if !self.is_sent() {
             return ToLime::Nothing;
         }
         self.revise(CANCELLED);
         let draft = PreorderDraft { bind: self.preorder.clone(), status: Some(PreorderStatus::Cancelled), ..PreorderDraft::default() };
         ToLime::Send { revision: self.revision, draft: Box::new(draft) }
+    }
+
+    /// What is to be said with this job of a deal that names nobody. Staff are told once, however often the deal changes until it does. This is to be kept
+    /// before anything is written.
+    pub fn names_nobody(&mut self, job: Seq) -> Say {
+        match self.explained {
+            None => self.is_refused(job),
+            Some(known) if known == job => Say::Letter,
+            Some(_) => Say::Nothing,
+        }
+    }
+
+    /// What is to be said with this job, which Lime refuses: each refusal is said once. This is to be kept before anything is written.
+    pub fn is_refused(&mut self, job: Seq) -> Say {
+        if self.explained.replace(job) == Some(job) { Say::Letter } else { Say::All }
     }
 
     /// A revision of its own for content that has none yet.
@@ -182,21 +226,28 @@ impl Bound {
         PreorderLine { price: known.copied().unwrap_or(line.price), ..line.clone() }
     }
 
-    /// Lime has carried out what [`Self::to_lime`] or [`Self::bind`] asked for.
-    pub fn placed(&mut self, placed: &Placed) {
-        self.preorder = Some(placed.id.clone());
-        self.version = self.version.max(placed.version);
+    /// Lime has carried out what [`Self::to_lime`] or [`Self::bind`] asked for. What this returns is to be kept with it: the feed then does not tell what
+    /// is known here.
+    #[must_use]
+    pub fn placed(&mut self, placed: &Placed) -> Option<Learned> {
+        self.arrived(&placed.id, placed.version).then(|| wrote(placed))
+    }
+
+    /// What was sent is in Lime. False where that was no content.
+    fn arrived(&mut self, preorder: &str, version: i64) -> bool {
+        self.preorder = Some(preorder.to_owned());
         self.referenced = true;
-        match self.sent.take() {
-            Some(CANCELLED) => self.cancelled = true,
-            Some(content) => {
-                self.deal = Some(content);
-                self.cancelled = false;
-                // It is as the deal has it now, whatever was seen before.
-                self.lime = Some(self.lime.unwrap_or(0));
-            }
-            None => {}
+        // A reference changes nothing of the preorder: what a cashier has changed before it is still news.
+        let Some(content) = self.sent.take() else { return false };
+        self.explained = None;
+        self.version = self.version.max(version);
+        self.cancelled = content == CANCELLED;
+        if !self.cancelled {
+            self.deal = Some(content);
+            // It is as the deal has it now, whatever was seen before.
+            self.lime = Some(self.lime.unwrap_or(0));
         }
+        true
     }
 
     /// Lime knows a later revision, or this one with other content: this box has forgotten some. The next one is later than any that it could have sent.
@@ -257,7 +308,7 @@ impl Bound {
     /// The feed tells of a write of ours: that is as good as the answer that may have been lost.
     fn heard_of_ours(&mut self, preorder: &Preorder) {
         if self.sent.is_some() && preorder.revision == self.revision && self.revision > 0 {
-            self.placed(&Placed { id: preorder.id.clone(), version: preorder.version, total: preorder.total.minor, warnings: Vec::new() });
+            self.arrived(&preorder.id, preorder.version);
         }
         self.version = self.version.max(preorder.version);
         self.revision = self.revision.max(preorder.revision);
@@ -278,11 +329,14 @@ impl Bound {
         self.will_hold(preorder, keeps, keyer);
     }
 
-    /// Gives a preorder that was made in Lime the reference of its deal, and changes nothing of it.
+    /// Gives a preorder that was made in Lime the reference of its deal, and changes nothing of it. Content that was sent and not heard of is sent anew
+    /// afterwards, as a later revision.
     pub fn bind(&mut self, preorder: &str) -> ToLime {
-        if self.revision == 0 {
-            self.revision = 1;
+        if self.sent.take().is_some() {
+            self.deal = None;
+            self.revision = self.revision.saturating_add(1);
         }
+        self.revision = self.revision.max(1);
         let draft = PreorderDraft { bind: Some(preorder.to_owned()), ..PreorderDraft::default() };
         ToLime::Send { revision: self.revision, draft: Box::new(draft) }
     }

@@ -12,7 +12,7 @@ mod bound;
 mod deal;
 mod notes;
 
-pub use bound::{Bound, ToCrm, ToLime, bound_key, deal_key};
+pub use bound::{Bound, NOBODY, Say, ToCrm, ToLime, bound_key, deal_key};
 pub use deal::{Booking, Keeps, Stage, Wanted};
 pub use notes::{clash, left_out, warnings};
 

@@ -86,8 +86,13 @@ fn told(bound: &mut Bound, preorder: &Preorder, booking: &Booking) -> ToCrm {
 fn ordered(lines: &[PreorderLine]) -> Bound {
     let mut bound = Bound::default();
     assert_eq!(sent(bound.to_lime(&booking(lines), &keyer())).0, 1);
-    bound.placed(&placed(1));
+    arrives(&mut bound, 1);
     kept(&bound)
+}
+
+/// Lime has taken content as this version, of which the feed need not tell.
+fn arrives(bound: &mut Bound, version: i64) {
+    assert_eq!(bound.placed(&placed(version)), Some(crate::lime::preorders::wrote(&placed(version))));
 }
 
 #[test]
@@ -103,6 +108,22 @@ fn products_in_a_deal_become_a_preorder_once_it_has_come_far_enough() {
 }
 
 #[test]
+fn staff_are_told_once_of_a_deal_that_names_nobody_and_with_somebody_it_goes() {
+    let mut bound = Bound::default();
+    let nobody = Booking { client_id: None, contact: None, ..booking(&[line("p-1", 2, 500)]) };
+    assert_eq!((bound.to_lime(&nobody, &keyer()), bound.names_nobody(7)), (ToLime::Nobody, Say::All));
+    bound = kept(&bound);
+    assert_eq!(
+        (bound.to_lime(&nobody, &keyer()), bound.names_nobody(7)),
+        (ToLime::Nobody, Say::Letter),
+        "the note may be written; the job is not done"
+    );
+    assert_eq!((bound.to_lime(&nobody, &keyer()), bound.names_nobody(8)), (ToLime::Nobody, Say::Nothing));
+    assert_eq!(sent(bound.to_lime(&booking(&[line("p-1", 2, 500)]), &keyer())).0, 1);
+    assert_eq!((bound.is_refused(9), kept(&bound).is_refused(9), bound.is_refused(10)), (Say::All, Say::Letter, Say::All));
+}
+
+#[test]
 fn the_revision_grows_with_the_content_and_with_nothing_else() {
     let mut bound = ordered(&[line("p-1", 2, 500)]);
     assert_eq!(bound.to_lime(&booking(&[line("p-1", 2, 500)]), &keyer()), ToLime::Nothing);
@@ -115,7 +136,7 @@ fn the_revision_grows_with_the_content_and_with_nothing_else() {
     let first = sent(bound.to_lime(&more, &keyer()));
     let mut restarted = kept(&bound);
     assert_eq!(sent(restarted.to_lime(&more, &keyer())), first, "with its answer lost, the same again");
-    restarted.placed(&placed(2));
+    arrives(&mut restarted, 2);
     let later = booking(&[line("p-1", 2, 500)]);
     assert_eq!((first.0, sent(restarted.to_lime(&later, &keyer())).0), (2, 3), "back to what it was is a change, too");
 }
@@ -126,7 +147,7 @@ fn a_deal_given_up_cancels_its_preorder_and_taken_up_again_confirms_it() {
     let cancelled = Booking { stage: Stage::Cancelled, ..booking(&[line("p-1", 2, 500)]) };
     let (revision, draft) = sent(bound.to_lime(&cancelled, &keyer()));
     assert_eq!((revision, draft.status, draft.lines), (2, Some(PreorderStatus::Cancelled), None));
-    bound.placed(&placed(2));
+    arrives(&mut bound, 2);
     assert_eq!(bound.to_lime(&cancelled, &keyer()), ToLime::Nothing);
     let (revision, draft) = sent(bound.to_lime(&booking(&[line("p-1", 2, 500)]), &keyer()));
     assert_eq!((revision, draft.status), (3, Some(PreorderStatus::Confirmed)));
@@ -154,7 +175,7 @@ fn a_crm_without_prices_in_its_rows_does_not_undo_a_price_of_limes() {
     let deal = |lines: &[PreorderLine]| Booking { keeps, event: None, ..booking(lines) };
     let mut fresh = Bound::default();
     fresh.to_lime(&deal(&[line("p-1", 2, 500)]), &keyer());
-    fresh.placed(&placed(1));
+    arrives(&mut fresh, 1);
     let cheaper = preorder(2, &[line("p-1", 2, 450)]);
     assert!(matches!(told(&mut fresh, &cheaper, &deal(&[line("p-1", 2, 500)])), ToCrm::Change(_)));
     fresh.wrote();
@@ -191,6 +212,37 @@ fn a_preorder_made_in_lime_becomes_a_deal_that_is_not_sent_back_until_a_person_c
 }
 
 #[test]
+fn a_reference_given_to_a_preorder_hides_no_change_that_was_made_in_lime_before() {
+    let mut bound = Bound::default();
+    let made = preorder(1, &[line("p-1", 2, 500)]);
+    bound.made(&made, Keeps { row_prices: true, event: true }, &keyer());
+    let deal = Booking { preorder: Some("po-1".into()), ..booking(&made.lines) };
+    // A cashier adds one: version 2. Our reference arrives as version 3, and the feed tells of both in turn.
+    let changed = preorder(2, &[line("p-1", 3, 500)]);
+    bound.bind("po-1");
+    assert_eq!(bound.placed(&placed(3)), None, "the feed is to tell");
+    let ToCrm::Change(wanted) = told(&mut bound, &changed, &deal) else { panic!("the cashier's change is lost") };
+    assert_eq!(wanted.price, 1_500);
+    bound.wrote();
+    let referenced = Preorder { reference: Some("amo:deal:5".into()), revision: 1, ..preorder(3, &changed.lines) };
+    let deal = Booking { lines: changed.lines.clone(), ..deal };
+    assert_eq!(bound.to_crm((&referenced, Some("crm:amo")), Some(&deal), true, &texts(Language::Ru), &keyer()), ToCrm::Nothing);
+    assert_eq!((bound.version, bound.to_lime(&deal, &keyer())), (3, ToLime::Nothing));
+}
+
+#[test]
+fn a_reference_is_not_taken_for_content_whose_answer_is_missing() {
+    let mut bound = Bound::default();
+    let made = preorder(1, &[line("p-1", 2, 500)]);
+    bound.made(&made, Keeps { row_prices: true, event: true }, &keyer());
+    let deal = Booking { lines: vec![line("p-1", 4, 500)], ..booking(&made.lines) };
+    let (lost, _) = sent(bound.to_lime(&deal, &keyer()));
+    let (reference, draft) = sent(bound.bind("po-1"));
+    assert_eq!((reference, draft.lines), (lost + 1, None));
+    assert_eq!((bound.placed(&placed(2)), sent(kept(&bound).to_lime(&deal, &keyer())).0), (None, lost + 2));
+}
+
+#[test]
 fn where_both_were_changed_the_deal_counts_and_staff_read_what_lime_had() {
     let mut bound = ordered(&[line("p-1", 2, 500)]);
     let in_lime = preorder(2, &[line("p-1", 5, 500)]);
@@ -198,7 +250,7 @@ fn where_both_were_changed_the_deal_counts_and_staff_read_what_lime_had() {
     assert_eq!(told(&mut bound, &in_lime, &deal), ToCrm::Clash);
     let (revision, draft) = sent(bound.to_lime(&deal, &keyer()));
     assert_eq!((revision, draft.total), (2, Some(1_500)));
-    bound.placed(&placed(3));
+    arrives(&mut bound, 3);
     assert_eq!((bound.to_lime(&deal, &keyer()), told(&mut bound, &in_lime, &deal)), (ToLime::Nothing, ToCrm::Nothing));
     let ru = clash(&in_lime, &texts(Language::Ru));
     assert!(ru.contains("Товар p-1 ×5") && ru.contains("25,00"), "{ru}");
@@ -221,7 +273,6 @@ fn a_cancellation_in_lime_cancels_the_deal_whatever_else_was_changed() {
     let ToCrm::Change(wanted) = told(&mut bound, &gone, &booking(&[line("p-1", 3, 500)])) else { panic!() };
     assert!(wanted.cancelled);
     bound.wrote();
-    bound.placed(&placed(2));
     let cancelled = Booking { stage: Stage::Cancelled, ..booking(&[line("p-1", 3, 500)]) };
     assert_eq!((bound.to_lime(&cancelled, &keyer()), told(&mut bound, &gone, &cancelled)), (ToLime::Nothing, ToCrm::Nothing));
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Host, Ledger};
-use crate::domain::{Preorder, Product, Receipt, ReceiptKind, Told};
+use crate::domain::{Change, Preorder, Product, Receipt, ReceiptKind, Told};
 use crate::feed::{Feed, Heard, News, Page, Turn, cursor_key};
 use crate::http::Answer;
 use crate::journal::Learned;
@@ -373,6 +373,19 @@ fn happened_ms<T: Tells>(item: &Item<T>) -> i64 {
 fn ours(line: Option<String>, version: i64, origin: Option<&str>) -> bool {
     let wrote = line.and_then(|text| text.parse::<i64>().ok());
     version > 0 && origin.is_some_and(|origin| origin != "lime") && wrote.is_some_and(|wrote| version <= wrote)
+}
+
+/// A change that this box made itself at Lime and that was told before it was on record: whoever is about to deliver it knows by now. In a walk over
+/// everything nothing is an echo, for there the other side is to be brought up to date whoever wrote last.
+#[must_use]
+pub fn is_echo(change: &Change, ledger: &dyn Ledger) -> bool {
+    let wrote = match &change.told {
+        _ if change.back_fill => None,
+        Told::Client { id, deleted: false } => ledger.get(&clients::wrote_key(id)),
+        Told::Preorder(preorder) => ledger.get(&preorders::wrote_key(&preorder.id)),
+        _ => None,
+    };
+    change.version.parse().is_ok_and(|version| ours(wrote, version, change.origin.as_deref()))
 }
 
 impl Tells for ClientNamed {
