@@ -240,6 +240,65 @@ fn a_gate_is_silent_only_beside_busy_neighbours() {
     assert_eq!(problems(&now, &memory), []);
 }
 
+/// Time passes, with a snapshot every now and then, but none at its end.
+fn later(now: &mut Snapshot, memory: &mut Memory, ms: u64) {
+    let until = now.boot_ms + ms;
+    while now.boot_ms + 30_000 < until {
+        now.boot_ms += 30_000;
+        memory.observe(now);
+    }
+    now.boot_ms = until;
+}
+
+/// A pass comes to a gate every so often.
+fn busy(now: &mut Snapshot, memory: &mut Memory, id: &str, passes: u64, every_ms: u64) {
+    memory.observe(now);
+    for _ in 0..passes {
+        later(now, memory, every_ms);
+        let boot_ms = now.boot_ms;
+        let gate = now.gates.get_mut(id).unwrap();
+        gate.passes += 1;
+        gate.last_byte_boot_ms = Some(boot_ms);
+        memory.observe(now);
+    }
+}
+
+/// What is said of `n2` once it has been silent for so long while `n1` went on.
+fn silence(now: &mut Snapshot, memory: &mut Memory, ms: u64) -> Texts {
+    later(now, memory, ms);
+    let boot_ms = now.boot_ms;
+    let neighbour = now.gates.get_mut("n1").unwrap();
+    neighbour.passes += 64;
+    neighbour.last_byte_boot_ms = Some(boot_ms);
+    memory.observe(now);
+    let list = problems(now, memory);
+    assert_eq!(codes(&list), ["G-201"]);
+    let plain = |text: &str| text.replace('\u{a0}', " ");
+    Texts { ru: plain(&list[0].text.ru), en: plain(&list[0].text.en) }
+}
+
+#[test]
+fn a_silent_gate_is_compared_with_what_it_did_itself() {
+    let (mut now, mut memory) = (fine(), Memory::new());
+    // Of a gate that took no pass since the start nothing is known.
+    memory.observe(&now);
+    let text = silence(&mut now, &mut memory, 2 * MINUTE);
+    assert!(!text.en.contains("normally") && !text.ru.contains("обычно"), "{text:?}");
+    // It comes back, and is as busy as it was at this hour.
+    busy(&mut now, &mut memory, "n2", 300, 4_000);
+    let text = silence(&mut now, &mut memory, 2 * MINUTE);
+    assert_eq!(text.en, "gate n2: no bytes for 2 min (normally a pass every 4 s), while the other gates took 64 passes.");
+    assert_eq!(text.ru, "вход n2: нет данных 2 мин (обычно проход раз в 4 с), а на соседних входах за это время 64 прохода.");
+    // However long it stays silent, it is compared with the time before.
+    let text = silence(&mut now, &mut memory, 90 * MINUTE);
+    assert!(text.en.contains("(normally a pass every 4 s)"), "{text:?}");
+    // A quieter hour counts once it has filled the window; a lone byte at night says nothing.
+    busy(&mut now, &mut memory, "n2", 40, MINUTE);
+    busy(&mut now, &mut memory, "n2", 2, 6 * 60 * MINUTE);
+    let text = silence(&mut now, &mut memory, 10 * MINUTE);
+    assert!(text.en.contains("(normally a pass every 1 min)") && text.ru.contains("(обычно проход раз в 1 мин)"), "{text:?}");
+}
+
 #[test]
 fn damaged_frames_are_judged_by_the_last_minutes_and_not_by_the_past() {
     let mut now = fine();
@@ -348,11 +407,16 @@ fn outage() -> (Snapshot, Vec<Problem>) {
     now.journal.bytes = 16 << 20;
     now.journal.budget_bytes = 2 << 30;
     now.journal.segments = 2;
-    now.gates.get_mut("n2").unwrap().last_byte_boot_ms = Some(now.boot_ms - 2 * MINUTE);
     now.gates.get_mut("n2").unwrap().last_pass_boot_ms = None;
     let mut memory = Memory::new();
+    busy(&mut now, &mut memory, "n2", 30, 4_000);
     memory.observe(&now);
-    now.gates.get_mut("n1").unwrap().passes += 64;
+    now.boot_ms += 2 * MINUTE;
+    now.at = "2026-11-22T14:36:05+05:00".into();
+    let neighbour = now.gates.get_mut("n1").unwrap();
+    neighbour.passes += 64;
+    neighbour.last_byte_boot_ms = Some(now.boot_ms - 12_000);
+    neighbour.last_pass_boot_ms = neighbour.last_byte_boot_ms;
     memory.observe(&now);
     let list = problems(&now, &memory);
     (now, list)

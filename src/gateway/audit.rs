@@ -108,7 +108,7 @@ pub async fn audit(config: &Config, jobs: &Jobs, from: u64, since_ms: Option<i64
     let delivered = |to| jobs.lines().filter(move |line| line.to == to && line.state == JobState::Delivered);
     let passes = |to| delivered(to).filter(|line| line.number >= from.max(1));
     let keys = passes(Destination::Lime).map(|line| line.key).collect();
-    let mut search = crm_search(config, passes(Destination::Crm).map(sought).collect());
+    let mut search = crm_search(&config.crm.kind, passes(Destination::Crm).map(sought).collect());
     let of_integration = delivered(Destination::Crm).filter(|line| since_ms.is_none_or(|since| line.wall_ms >= since));
     let deals: Vec<SoughtDeal> = of_integration.filter_map(sought_deal).collect();
     // One after the other: they share what the CRM allows.
@@ -153,17 +153,21 @@ fn sought(line: &JobLine) -> Sought {
     Sought { key: line.key, remote: line.note.clone(), client: line.client.clone() }
 }
 
-fn crm_search(config: &Config, sought: Vec<Sought>) -> Search {
-    match &config.crm.kind {
+/// The CRM's questions for passes.
+pub(super) fn crm_search(kind: &CrmKind, sought: Vec<Sought>) -> Search {
+    match kind {
         CrmKind::AmoCrm(_) => amocrm::audit::search(sought),
         CrmKind::Bitrix24(bitrix) => bitrix24::audit::search(bitrix.passes.clone(), sought),
     }
 }
 
-/// Half of what is allowed.
 fn manner(rate: f64) -> Manner {
-    let gap = Duration::try_from_secs_f64(2.0 / rate).unwrap_or(Duration::from_secs(1));
-    Manner { gap: gap.min(Duration::from_secs(60)), reads_only: true }
+    Manner { gap: gap(rate), reads_only: true }
+}
+
+/// Between two questions, for half of what is allowed.
+pub(super) fn gap(rate: f64) -> Duration {
+    Duration::try_from_secs_f64(2.0 / rate).unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(60))
 }
 
 async fn ask_lime(endpoint: &Endpoint, keys: Vec<Uuid>) -> Side {

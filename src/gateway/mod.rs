@@ -13,6 +13,7 @@ mod hub;
 mod keep;
 mod notify;
 mod remotes;
+pub mod sweep;
 pub mod sync;
 mod webhook;
 
@@ -214,8 +215,7 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         clock: Arc::clone(clock),
         stop: stop.clone(),
     };
-    let (observing, deciding) =
-        asked::start(config, remotes.web_json_password.clone(), &doors.let_in, || devices_parts(&stop), || devices_parts(&rest_stop))?;
+    let (observing, deciding) = asked::start(config, &remotes.controllers, &doors.let_in, || devices_parts(&stop), || devices_parts(&rest_stop))?;
     for one in observing {
         readers.spawn(one.task);
     }
@@ -228,6 +228,21 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         let webhook_secret = remotes.webhook_secret.as_ref();
         let around = hub::Around { config, store, clock, state: &hub, remotes: &remotes.remotes, keyer, courier, webhook_secret, stop: &stop };
         hints = hub::start(&around, &mut readers);
+        if let Some(remote) = &remotes.remotes.crm {
+            let kind = config.crm.kind.clone();
+            let parts = sweep::Parts {
+                store: Arc::clone(store),
+                remote: Arc::clone(remote),
+                courier: Arc::clone(courier),
+                searches: Arc::new(move |sought| audit::crm_search(&kind, sought)),
+                hub: Arc::clone(&hub),
+                clock: Arc::clone(clock),
+                zone: config.site.timezone.clone(),
+                settle_window: config.delivery.settle_window,
+                gap: audit::gap(config.delivery.crm_rate),
+            };
+            rest.spawn(sweep::run(parts, rest_stop.clone()));
+        }
     }
 
     let mut delivery = JoinSet::new();

@@ -174,6 +174,18 @@ impl DiskFile for File {
     }
 }
 
+/// A lock file. The lock is given back by word: a program that another thread is just starting has, for a moment, every file of this process, and with it
+/// a lock that is only closed.
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!(%error, "the lock could not be given back; it goes with the file");
+        }
+    }
+}
+
 impl Disk for HostDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(OpenOptions::new().read(true).write(true).create_new(true).open(path)?))
@@ -243,7 +255,7 @@ impl Disk for HostDisk {
                 tracing::debug!(path = %path.display(), "the lock's holder could not be written down");
             }
         }
-        Ok(Box::new(file))
+        Ok(Box::new(Held(file)))
     }
 
     fn host_path(&self, path: &Path) -> Option<PathBuf> {

@@ -3,12 +3,15 @@
 //!
 //! sled 0.34.7 does not sync by itself, can panic on a damaged file, and keeps an error until it is opened again. So: every call runs inside
 //! `catch_unwind`; a flush is followed by our own `fdatasync` on its file; after any trouble the handle is dropped, and opening goes through a ladder
-//! that ends with the folder moved aside and a new one. Never: a panic or an error of sled's that reaches the gateway; more than 256 operations at a
-//! time; values over 4 KB.
+//! that ends with the folder moved aside and a new one. Its lock may outlive it for a moment (its own threads end after it, and a program that is being
+//! started has all files of this process), which is waited for and is no damage: the journal's own lock says who may open it. Never: a panic or an error
+//! of sled's that reaches the gateway; more than 256 operations at a time; values over 4 KB.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use sled::{Batch, Db, Tree};
 
@@ -21,6 +24,8 @@ use super::state::Overlay;
 const MOST_OPS: usize = 256;
 /// Longest value, bytes.
 const LONGEST: usize = 4000;
+/// How long sled's lock may outlive what took it. Longer only after a panic, which leaves it behind for good.
+const RELEASED: Duration = Duration::from_secs(5);
 /// Where the newest snapshot is said.
 const SNAPSHOT: &[u8] = b"snapshot";
 
@@ -68,6 +73,9 @@ impl Shelf {
         if !dir.join("db").exists() {
             // A folder without its file was never used.
             return Self::at(dir, cache).map(|shelf| (shelf, Opened::New));
+        }
+        if !released(&dir.join("db")) {
+            tracing::warn!("the index is still locked by an earlier use of it");
         }
         sweep(dir, ".generating", true);
         let first = match Self::at(dir, cache) {
@@ -208,6 +216,22 @@ impl Shelf {
             tracing::warn!(%error, "the index did not close cleanly");
         }
     }
+}
+
+/// Waits until nobody holds sled's lock on its file; whether that came about.
+fn released(file: &Path) -> bool {
+    let free = |file: &File| file.try_lock().is_ok() && file.unlock().is_ok();
+    // What cannot be opened or has no locks is sled's to report.
+    let Ok(file) = File::open(file) else { return true };
+    if free(&file) {
+        return true;
+    }
+    let (tell, told) = mpsc::channel();
+    let waiting = std::thread::Builder::new().name("index-lock".to_owned()).spawn(move || {
+        let _ = file.lock().and_then(|()| file.unlock());
+        let _ = tell.send(());
+    });
+    waiting.is_ok() && told.recv_timeout(RELEASED).is_ok()
 }
 
 /// Removes files of sled's by a part of their name.

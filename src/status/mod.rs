@@ -21,4 +21,5 @@ pub use problem::{Code, Problem, Severity, Texts, problems, worst};
 pub use problem_memory::Memory;
 pub use snapshot::{
     ClockState, DestinationState, DoorState, EntitlementsState, FeedState, GateState, Link, ModuleState, MqttState, ReaderFault, Report, Snapshot,
+    SweepState,
 };

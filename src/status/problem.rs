@@ -120,6 +120,8 @@ codes! {
     DOUBTFUL = "T-202";
     /// A backlog is being delivered.
     BACKLOG = "T-203";
+    /// The nightly sweep found passes that are not there exactly once.
+    DOUBLED = "T-204";
     /// Nothing outside can be reached.
     NO_NETWORK = "T-300";
     /// A name does not resolve.

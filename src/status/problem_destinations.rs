@@ -97,6 +97,11 @@ fn queue(name: &str, state: &DestinationState) -> Vec<Finding> {
         let text = words::DOUBTFUL.with("to", kind).count("n", state.doubtful);
         found.push(finding(Code::DOUBTFUL, Severity::Grey, text, words::NOTHING_TO_DO).after(DOUBT_MS));
     }
+    if let Some(swept) = state.swept.filter(|swept| swept.doubled > 0 || swept.missing > 0) {
+        let word = if swept.missing == 0 { words::DOUBLED } else { words::DOUBLED_OR_MISSING };
+        let text = word.with("to", kind).count("n", swept.doubled).count("m", swept.missing);
+        found.push(finding(Code::DOUBLED, Severity::Amber, text, words::MEND_DOUBLED));
+    }
     let late = state.oldest_ms.filter(|age| *age >= LATE_MS && state.link == Link::Up && state.waiting > 0 && state.error.is_none());
     if let Some(age) = late {
         let text = words::BACKLOG.with("to", kind).count("n", state.waiting).span("t", age);

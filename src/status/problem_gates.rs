@@ -89,11 +89,15 @@ fn silent(id: &str, gate: &GateState, total: u64, now: &Snapshot, memory: &Memor
     let others = total.checked_sub(gate.passes).filter(|others| *others > 0)?;
     let last = gate.last_byte_boot_ms?;
     let age = now.boot_ms.saturating_sub(last);
-    let missed = memory.gate(id)?.others_since(others);
+    let known = memory.gate(id)?;
+    let missed = known.others_since(others);
     let expected = missed.saturating_mul(gate.passes) / others;
     if gate.passes < KNOWN || expected < EXPECTED || age < MIN_SILENCE_MS {
         return None;
     }
-    let text = words::SILENT.with("gate", id).span("t", age).count("n", missed);
+    let text = match known.usual_ms() {
+        Some(usual) => words::SILENT_UNUSUALLY.with("gate", id).span("t", age).span("usual", usual).count("n", missed),
+        None => words::SILENT.with("gate", id).span("t", age).count("n", missed),
+    };
     Some(Finding::new(Code::SILENT, Severity::Amber, Subject::Gate(id.to_owned()), text, words::CHECK_POWER).since(Some(last)))
 }

@@ -201,6 +201,20 @@ pub struct DestinationState {
     pub requests: u64,
     /// Boot time of the next attempt, when backing off.
     pub next_attempt_boot_ms: Option<u64>,
+    /// What the last nightly sweep found; none: there was none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swept: Option<SweepState>,
+}
+
+/// What a nightly sweep found among the passes that were written again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepState {
+    /// When, milliseconds since 1970 UTC; none: the clock could not say.
+    pub at_ms: Option<i64>,
+    /// Passes that are there more than once.
+    pub doubled: u64,
+    /// Passes that are not there.
+    pub missing: u64,
 }
 
 /// A feed of Lime's or of the CRM's, where this box is the venue's hub.

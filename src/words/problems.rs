@@ -8,6 +8,8 @@ super::words! {
         "gate {gate}: data comes, but lately none of {n} {n#frame|frames} looks like {reader}.";
     SILENT: "вход {gate}: нет данных {t}, а на соседних входах за это время {n} {n#проход|прохода|проходов}.",
         "gate {gate}: no bytes for {t}, while the other gates took {n} {n#pass|passes}.";
+    SILENT_UNUSUALLY: "вход {gate}: нет данных {t} (обычно проход раз в {usual}), а на соседних входах за это время {n} {n#проход|прохода|проходов}.",
+        "gate {gate}: no bytes for {t} (normally a pass every {usual}), while the other gates took {n} {n#pass|passes}.";
     BAD_FRAMES: "вход {gate}: за последнее время {n} {n#испорченный кадр|испорченных кадра|испорченных кадров} на {m} {m#проход|прохода|проходов}.",
         "gate {gate}: lately {n} damaged {n#frame|frames} to {m} {m#pass|passes}.";
     READER_OFFLINE: "вход {gate}: считыватель на линии {port} не отвечает.", "gate {gate}: the reader on the line {port} does not answer.";
@@ -90,6 +92,10 @@ super::words! {
     SETUP: "{to}: настройка не завершена ({code}). {n} {n#проход сохранён|прохода сохранены|проходов сохранены}.", "{to}: the set-up is not complete ({code}). {n} {n#pass is|passes are} kept.";
     DEAD_LETTERS: "{to}: {n} {n#проход отклонён и ждёт|прохода отклонены и ждут|проходов отклонены и ждут} человека.", "{to}: {n} {n#pass was|passes were} refused and {n#needs|need} a person.";
     DOUBTFUL: "{to}: для {n} {n#прохода|проходов|проходов} пока неизвестно, дошли ли они; это выясняется.", "{to}: whether {n} {n#pass|passes} arrived is not known yet; it is being found out.";
+    DOUBLED: "{to}: ночная сверка нашла {n} {n#проход, записанный|прохода, записанных|проходов, записанных} дважды.",
+        "{to}: the nightly sweep found {n} {n#pass|passes} written twice.";
+    DOUBLED_OR_MISSING: "{to}: ночная сверка нашла {n} {n#проход, записанный|прохода, записанных|проходов, записанных} дважды, и не нашла {m} {m#записанный|записанных|записанных}.",
+        "{to}: the nightly sweep found {n} {n#pass|passes} written twice, and did not find {m} that {m#was|were} written.";
     BACKLOG: "{to}: отправляются накопленные проходы, {n} {n#ждёт|ждут|ждут}, старейшему {t}.", "{to}: a backlog is being delivered, {n} waiting, the oldest for {t}.";
     NO_NETWORK: "Сети нет: ни один адресат не отвечает. {n} {n#проход сохранён|прохода сохранены|проходов сохранены}, ничего не потеряно.",
         "No network: nothing outside can be reached. {n} {n#pass is|passes are} kept; nothing is lost.";
@@ -111,6 +117,8 @@ super::words! {
     RUN_SETUP: "limegate crm check скажет, чего не хватает; limegate crm setup --dry-run покажет, что будет создано.",
         "limegate crm check says what is missing; limegate crm setup --dry-run shows what would be created.";
     RUN_CRM_CHECK: "limegate crm check скажет, чего не хватает.", "limegate crm check says what is missing.";
+    MEND_DOUBLED: "limegate verify --remote --since 3d назовёт их; лишние карточки удалите в CRM. Следующая ночная сверка проверит.",
+        "limegate verify --remote --since 3d names them; delete the second cards in the CRM. The next nightly sweep looks again.";
     LIST_DEAD: "limegate dead list; устраните причину, затем limegate dead retry.", "limegate dead list; mend the cause, then limegate dead retry.";
     CHECK_DNS: "Проверьте интернет и DNS.", "Check the internet connection and DNS.";
     CHECK_NETWORK: "Проверьте сетевой кабель, роутер и интернет.", "Check the network cable, the router and the internet connection.";

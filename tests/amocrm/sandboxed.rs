@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use limegate::crm::setup::{Mode, State};
 use limegate::journal::Destination;
+use limegate::status::{Memory, problems};
 use sandbox::Host;
 use sandbox::faults::{Mode as Fault, Rule};
 use serde_json::json;
@@ -89,8 +90,11 @@ async fn passes_through_a_fifth_of_faults_and_restarts_are_neither_lost_nor_doub
             running = venue.start();
         }
     }
-    venue.drained(&BOTH, 14_400).await;
+    // Each doubt holds its card for two settle windows, and the cards are the same however many passes there are.
+    venue.drained(&BOTH, 14_400 * u64::from(passes().div_ceil(2_500))).await;
     running.stop().await;
+    let requests = venue.site.lock().unwrap().log.requests(Host::Amocrm);
+    println!("{:.2} requests a pass, faults and all", requests as f64 / f64::from(passes()));
     venue.books().await.balance();
 }
 
@@ -110,6 +114,78 @@ async fn a_commit_that_comes_late_is_found_and_not_repeated() {
     venue.drained(&BOTH, 14_400).await;
     running.stop().await;
     venue.books().await.balance();
+}
+
+/// What status says of the last sweep: whether it is a problem, and the passes that are doubled and missing.
+fn swept(venue: &Venue) -> (bool, Option<(u64, u64)>) {
+    let now = venue.hub.snapshot();
+    let problem = problems(&now, &Memory::new()).iter().any(|problem| problem.code == "T-204");
+    (problem, now.destinations["crm"].swept.map(|swept| (swept.doubled, swept.missing)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_comes_too_late_is_found_in_the_night_and_looked_at_until_it_is_mended() {
+    let mut venue = Venue::new(seed()).await;
+    let late = Rule::new(Host::Amocrm, Fault::LateCommit { ms: 600_000 }).on("POST", "/api/v4/leads").chance(0.3, 3);
+    assert!(venue.site.lock().unwrap().amocrm.switch("limit_per_second", &json!(null)));
+    let late = venue.site.lock().unwrap().faults.set(0, late);
+    let running = venue.start();
+    for _ in 0..60 {
+        venue.pass().await;
+        sleep(Duration::from_secs(2)).await;
+    }
+    venue.drained(&BOTH, 14_400).await;
+    venue.site.lock().unwrap().faults.remove(late);
+    running.stop().await;
+    let books = venue.books().await;
+    assert!(books.lost == 0 && books.leads_doubled > 0, "{} lost, {} doubled", books.lost, books.leads_doubled);
+    let doubled = books.leads_doubled as u64;
+    let before = venue.site.lock().unwrap().log.requests(Host::Amocrm);
+
+    // It is seven in the morning, and a little later. By day nothing is asked; nobody knows of it yet.
+    let sweep = venue.sweep();
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(swept(&venue), (false, None));
+    assert_eq!(venue.site.lock().unwrap().log.requests(Host::Amocrm), before);
+    sleep(Duration::from_secs(22 * 3_600)).await;
+    assert_eq!(swept(&venue), (true, Some((doubled, 0))));
+    let asked = venue.site.lock().unwrap().log.requests(Host::Amocrm) - before;
+    assert!(asked < 60, "{asked} requests");
+    sweep.stop().await;
+
+    // A restart knows of it at once. A person deletes the second ones, and the next night finds nothing.
+    venue.hub.destination("crm", |state| state.swept = None);
+    let sweep = venue.sweep();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(swept(&venue), (true, Some((doubled, 0))));
+    for ids in books.state["leads_doubled"]["LIME_EVENT_UID"].as_object().unwrap().values() {
+        for id in ids.as_array().unwrap().iter().skip(1) {
+            assert!(venue.site.lock().unwrap().amocrm.remove_lead(id.as_u64().unwrap()));
+        }
+    }
+    sleep(Duration::from_secs(24 * 3_600)).await;
+    assert_eq!(swept(&venue), (false, Some((0, 0))));
+    sweep.stop().await;
+    assert_eq!(venue.books().await.leads_doubled, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_the_crm_does_not_answer_says_nothing_and_is_tried_again() {
+    let mut venue = Venue::new(seed()).await;
+    let late = Rule::new(Host::Amocrm, Fault::LateCommit { ms: 600_000 }).on("POST", "/api/v4/leads");
+    venue.site.lock().unwrap().faults.set(0, Rule { count: Some(1), ..late });
+    let running = venue.start();
+    venue.pass().await;
+    venue.drained(&BOTH, 3_600).await;
+    running.stop().await;
+    let down = venue.site.lock().unwrap().faults.set(0, Rule::new(Host::Amocrm, Fault::BadGateway { committed: false }));
+    let sweep = venue.sweep();
+    sleep(Duration::from_secs(20 * 3_600 + 1_800)).await;
+    assert_eq!(swept(&venue), (false, None), "what was not asked is not found");
+    venue.site.lock().unwrap().faults.remove(down);
+    sleep(Duration::from_secs(1_800)).await;
+    assert_eq!(swept(&venue), (true, Some((1, 0))));
+    sweep.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

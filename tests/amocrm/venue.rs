@@ -11,6 +11,7 @@ use limegate::delivery::{Courier, Limit, Parts, Remote, Remotes, Runner};
 use limegate::domain::{Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, Secret, ServicePointId};
 use limegate::feed::{self, Feed};
 use limegate::flow::contacts::Keyer;
+use limegate::gateway::sweep;
 use limegate::http::{Answer, Bearer, BoxFuture, Endpoint, Exchange, Failure, Request, Transport};
 use limegate::journal::{Destination, Learned, Record, Settled, Store};
 use limegate::lime::LimeCourier;
@@ -205,6 +206,25 @@ impl Venue {
             tokio::spawn(Runner::new(parts).run(stopped.clone()))
         }));
         Running { stop, tasks }
+    }
+
+    /// The nightly sweep, on what the journal holds.
+    pub fn sweep(&mut self) -> Running {
+        let (stop, stopped) = watch::channel(false);
+        let clock: SharedClock = self.clock.clone();
+        let backoff = (Duration::from_secs(1), Duration::from_secs(300));
+        let parts = sweep::Parts {
+            store: self.store.clone(),
+            remote: Arc::new(Remote::new(self.amocrm(), Limit::of(7.0, 7), backoff, clock.clone(), self.chance.fork())),
+            courier: Arc::new(AmoCourier::new(hand::config(), None, texts())),
+            searches: Arc::new(limegate::crm::amocrm::audit::search),
+            hub: self.hub.clone(),
+            clock,
+            zone: jiff::tz::TimeZone::UTC,
+            settle_window: Duration::from_secs(120),
+            gap: Duration::from_millis(286),
+        };
+        Running { stop, tasks: vec![tokio::spawn(sweep::run(parts, stopped))] }
     }
 
     fn feeds(&self) -> Vec<Box<dyn Feed>> {

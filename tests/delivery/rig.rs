@@ -7,7 +7,7 @@ use std::time::Duration;
 use limegate::clock::{Clock, SharedClock};
 use limegate::config::Delivery;
 use limegate::delivery::{Courier, Limit, Parts, Remote, Remotes, Runner};
-use limegate::domain::{Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, Secret, Seq, ServicePointId};
+use limegate::domain::{Direction, GateId, Medium, MediumKind, Pass, PassageState, Personal, Secret, Seq, ServicePointId, Stamp};
 use limegate::http::{Answer, Authorizer, Bearer, BoxFuture, Endpoint, Exchange, Failure, NoAuthorization, Request, Transport};
 use limegate::journal::{Destination, Record, Store};
 use limegate::lime::LimeCourier;
@@ -25,6 +25,8 @@ use crate::store::{MemoryStore, POLICY};
 /// What it is made of, and what a test may turn.
 pub struct Rig {
     pub clock: Arc<VirtualClock>,
+    /// What the gateway sees of it.
+    pub shown: SharedClock,
     pub store: Arc<MemoryStore>,
     pub site: Arc<Mutex<Site>>,
     pub crm: Arc<Mutex<FakeCrm>>,
@@ -88,8 +90,10 @@ impl Rig {
             format: "test".into(),
         });
         let media = media.filter(|medium| medium.kind == MediumKind::CardUid).collect();
+        let clock = Arc::new(VirtualClock::new());
         Self {
-            clock: Arc::new(VirtualClock::new()),
+            shown: clock.clone(),
+            clock,
             store: Arc::new(MemoryStore::new()),
             crm: Arc::new(Mutex::new(FakeCrm::new(chance.u64(..)))),
             hub: Arc::new(Hub::default()),
@@ -128,7 +132,17 @@ impl Rig {
         self.take(medium, "sp-4").await
     }
 
+    /// A pass as some boot of this box stamped it.
+    pub async fn pass_stamped(&mut self, stamp: Stamp) -> Uuid {
+        let medium = self.chance.choice(&self.media).unwrap().clone();
+        self.take_at(medium, "sp-4", stamp).await
+    }
+
     async fn take(&mut self, medium: Medium, point: &str) -> Uuid {
+        self.take_at(medium, point, self.shown.stamp()).await
+    }
+
+    async fn take_at(&mut self, medium: Medium, point: &str, stamp: Stamp) -> Uuid {
         self.next_id += 1;
         let id = Uuid::from_u128(self.next_id);
         let pass = Pass {
@@ -140,7 +154,7 @@ impl Rig {
             medium,
             device: None,
             passage: PassageState::Unknown,
-            stamp: self.clock.stamp(),
+            stamp,
             device_ms: None,
             test: false,
             door: None,
@@ -153,7 +167,7 @@ impl Rig {
     /// Starts both runners on what the journal holds.
     pub fn start(&mut self) -> Running {
         let (stop, stopped) = watch::channel(false);
-        let clock: SharedClock = self.clock.clone();
+        let clock = self.shown.clone();
         let backoff = (self.settings.backoff_base, self.settings.backoff_cap);
         let lime = Arc::new(Remote::new(self.lime_endpoint(), self.lime_limit, backoff, clock.clone(), self.chance.fork()));
         let (endpoint, crm_courier) = self.crm_endpoint();

@@ -29,6 +29,7 @@ pub struct Inner {
     sides: [Side; 2],
     ledger: HashMap<LedgerKey, String>,
     passes: u64,
+    anchors: Vec<(Seq, Anchor)>,
 }
 
 pub struct MemoryStore {
@@ -36,6 +37,8 @@ pub struct MemoryStore {
     head: watch::Sender<Seq>,
     /// How many of the next appends the disk refuses.
     pub refuse: AtomicU32,
+    /// What it says of itself.
+    pub stat: Mutex<JournalStat>,
 }
 
 impl Side {
@@ -60,7 +63,7 @@ fn index(to: Destination) -> usize {
 
 impl MemoryStore {
     pub fn new() -> Self {
-        Self { inner: Mutex::default(), head: watch::channel(0).0, refuse: AtomicU32::new(0) }
+        Self { inner: Mutex::default(), head: watch::channel(0).0, refuse: AtomicU32::new(0), stat: Mutex::default() }
     }
 
     /// All records, in order.
@@ -97,6 +100,7 @@ impl Inner {
                 self.sides[0].settle(write_off.pass_seq);
                 self.sides[0].totals.confirmed += 1;
             }
+            Record::Anchor(anchor) => self.anchors.push((seq, *anchor)),
             Record::Sending(sending) => self.sides[index(sending.to)].sending.extend(sending.jobs.iter().map(|job| (*job, sending.stamp))),
             Record::Settled(settled) => {
                 let side = &mut self.sides[index(settled.to)];
@@ -188,7 +192,8 @@ impl Store for MemoryStore {
     }
 
     fn anchors(&self) -> Vec<(Seq, Anchor)> {
-        Vec::new()
+        let inner = self.inner.lock().unwrap();
+        inner.anchors.clone()
     }
 
     fn dead(&self, to: Destination) -> Vec<DeadLetter> {
@@ -202,6 +207,6 @@ impl Store for MemoryStore {
     }
 
     fn stat(&self) -> JournalStat {
-        JournalStat::default()
+        self.stat.lock().unwrap().clone()
     }
 }

@@ -123,6 +123,59 @@ fn an_index_from_before_the_log_was_lost_is_not_believed() {
 }
 
 #[test]
+fn a_journal_that_was_closed_opens_again_while_other_threads_start_programs() {
+    // A program that is being started has, for a moment, every file that this process has open, and so its locks.
+    let host = tempfile::tempdir().unwrap();
+    let (ended, starting) = (std::sync::atomic::AtomicBool::new(false), std::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !ended.load(starting) {
+                    let _ = std::process::Command::new("true").status();
+                }
+            });
+        }
+        let opened = std::panic::catch_unwind(|| {
+            for lap in 1..=60 {
+                let journal = open(host.path());
+                journal.wait_for_index();
+                let word = journal.stat().index;
+                assert!(word == "ok" || lap == 1, "lap {lap}: {word}");
+                append(&journal, vec![pass(lap, lap), learned(lap)]).unwrap();
+                journal.close();
+            }
+        });
+        ended.store(true, starting);
+        opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+#[test]
+fn an_index_whose_last_pages_were_never_written_is_made_again_from_the_log() {
+    let host = tempfile::tempdir().unwrap();
+    filled(host.path());
+    let db = std::fs::read(host.path().join("index/db")).unwrap();
+    let used = db.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    // The box lost power with the end of the file still on its way: from each page on, and from within one, nothing but zeros is there.
+    let pages = used.div_ceil(4096);
+    let starts = (0..=pages).map(|page| page * 4096).chain([used - 1, used - 7, used / 2 + 100, 100]);
+    for start in starts.filter(|start| *start < used) {
+        let victim = tempfile::tempdir().unwrap();
+        copy(host.path(), victim.path());
+        let mut zeroed = db.clone();
+        zeroed[start..].fill(0);
+        std::fs::write(victim.path().join("index/db"), zeroed).unwrap();
+        let outcome = std::panic::catch_unwind(|| is_whole(victim.path()));
+        assert!(matches!(outcome, Ok(Ok(()))), "zeros from {start} of {used}: {outcome:?}");
+        // What was put right stays right.
+        let again = open(victim.path());
+        again.wait_for_index();
+        assert_eq!(again.pending_count(Destination::Lime), 21, "zeros from {start}");
+    }
+    println!("{pages} pages");
+}
+
+#[test]
 fn index_damage() {
     let host = tempfile::tempdir().unwrap();
     filled(host.path());

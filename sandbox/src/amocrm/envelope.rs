@@ -40,7 +40,9 @@ impl Amo {
         if page.saturating_mul(limit) < count {
             links["next"] = json!({"href": self.with_page(call, page + 1)});
         }
-        let mut body = json!({"_page": page, "_links": links, "_embedded": {name: items}});
+        // Put in and not copied in: a page is large.
+        let mut body = json!({"_page": page, "_links": links, "_embedded": {}});
+        body["_embedded"][name] = Value::Array(items);
         if total {
             body["_total_items"] = json!(count);
             body["_page_count"] = json!(count.div_ceil(limit));

@@ -317,9 +317,7 @@ impl Amo {
         let Some(at) = at else { return Err(self.no_route(call)) };
         let gone = self.fields.get_mut(&kind).map(|fields| fields.remove(at));
         if let Some(gone) = gone {
-            for ((_, _), card) in self.cards.iter_mut().filter(|((of, _), _)| *of == kind) {
-                card.values.remove(&gone.id);
-            }
+            self.cards.strip(kind, gone.id);
         }
         Ok(wire::empty(StatusCode::NO_CONTENT))
     }

@@ -6,26 +6,21 @@ use serde_json::Value;
 
 use super::Amo;
 use super::card::{Card, Kind};
+use super::shelf::LONGEST_PHONE;
 use crate::wire;
-
-/// Longer texts are searched as they stand only.
-const LONGEST_PHONE: usize = 40;
 
 impl Amo {
     /// The cards that a list shows, in its order. Filters that are not known are ignored without a word, all of them where the account has none.
     pub(super) fn found(&self, kind: Kind, query: &Value, now_ms: u64) -> Vec<&Card> {
         let needle = query.get("query").and_then(Value::as_str).map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty());
-        let filter = query.get("filter").filter(|_| self.filters_enabled);
+        let filter = query.get("filter").filter(|_| self.filters_enabled).map(Filter::of);
         let indexed = |card: &&Card| card.born_ms.saturating_add(self.index_lag_ms) <= now_ms;
-        let of_kind = self.cards.range((kind, 0)..=(kind, u64::MAX)).map(|(_, card)| card).filter(indexed);
-        let matching = of_kind.filter(|card| needle.as_ref().is_none_or(|needle| holds(card, needle)));
-        let mut cards: Vec<&Card> = match filter {
-            Some(filter) => {
-                let filter = Filter::of(filter);
-                matching.filter(|card| filter.admits(card)).collect()
-            }
-            None => matching.collect(),
+        let candidates = match filter.as_ref().and_then(|filter| filter.ids.as_ref()) {
+            Some(ids) => self.cards.of_ids(kind, ids.iter().filter_map(|id| id.parse().ok()).collect()),
+            None => self.cards.may_hold(kind, needle.as_deref()),
         };
+        let matching = candidates.filter(indexed).filter(|card| needle.as_ref().is_none_or(|needle| holds(card, needle)));
+        let mut cards: Vec<&Card> = matching.filter(|card| filter.as_ref().is_none_or(|filter| filter.admits(card))).collect();
         if let Some((field, direction)) = query.get("order").and_then(Value::as_object).and_then(|order| order.iter().next()) {
             let key = |card: &Card| match field.as_str() {
                 "updated_at" => card.updated_at,

@@ -20,6 +20,7 @@ mod notes;
 mod oauth;
 mod person;
 mod pipelines;
+mod shelf;
 mod state;
 mod tags;
 mod tasks;
@@ -51,7 +52,7 @@ pub struct Amo {
     oauth: oauth::Oauth,
     limits: limits::Limits,
     ids: u64,
-    cards: BTreeMap<(Kind, u64), Card>,
+    cards: shelf::Shelf,
     /// What was deleted or merged away.
     deleted: BTreeMap<(Kind, u64), Card>,
     catalogs: Vec<catalogs::Catalog>,
@@ -134,7 +135,7 @@ impl Amo {
             oauth: oauth::Oauth::new(seed),
             limits: limits::Limits::default(),
             ids: 7_000,
-            cards: BTreeMap::new(),
+            cards: shelf::Shelf::default(),
             deleted: BTreeMap::new(),
             catalogs: Vec::new(),
             products: BTreeMap::new(),

@@ -19,9 +19,7 @@ impl Bitrix {
             "add" => {
                 let id = self.create(call, entity, &translated(fields()?))?;
                 let multi = multifield::update_classic(&[], &multi_of(fields()?), &mut || self.next_id());
-                if let Some(item) = self.items.get_mut(&(entity, id)) {
-                    item.multi = multi;
-                }
+                self.items.change((entity, id), |item| item.multi = multi);
                 Ok(Done::of(json!(id)))
             }
             "get" => {

@@ -40,9 +40,8 @@ impl Bitrix {
             return Err(Fault::bad("", "The number of communication values exceeds 20."));
         }
         let indexed = |born_ms: u64| born_ms.saturating_add(self.index_lag_ms) <= call.now_ms;
-        let contacts =
-            self.items.range((Entity::Contact, 0)..=(Entity::Contact, u64::MAX)).map(|(_, item)| item).filter(|item| indexed(item.born_ms));
-        // Once through the contacts for all values: a drain asks for many at a time.
+        let holders = self.items.with_comm(Entity::Contact, kind, wanted.iter());
+        let contacts = self.items.candidates(Entity::Contact, holders).filter(|item| indexed(item.born_ms));
         let mut hits: BTreeMap<&String, Vec<u64>> = BTreeMap::new();
         for item in contacts {
             for multi in item.multi.iter().filter(|multi| multi.kind == kind) {
@@ -59,7 +58,7 @@ impl Bitrix {
 }
 
 /// A phone's digits without extension and trunk prefix; an address in lower case.
-fn normalised(kind: &str, value: &str) -> String {
+pub(super) fn normalised(kind: &str, value: &str) -> String {
     if kind == "EMAIL" {
         return value.trim().to_lowercase();
     }

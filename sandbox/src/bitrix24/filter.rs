@@ -1,12 +1,15 @@
 //! Filters and order of lists. `crm.item.list` refuses a field that it does not know; the older lists ignore it.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::duplicate::normalised;
 use super::errors::Fault;
 use super::items::Item;
 use super::schema::{self, Entity, Kind};
+use super::shelf::Shelf;
 use super::{Bitrix, Call};
 use crate::wire;
 
@@ -112,8 +115,9 @@ impl Bitrix {
 
     /// The items that pass, in order; younger ones than the index are not seen.
     pub(super) fn matching(&self, call: Call<'_>, entity: Entity, filter: &Filter, order: &Order) -> Vec<&Item> {
-        let all = self.items.range((entity, 0)..=(entity, u64::MAX)).map(|(_, item)| item);
-        let mut found: Vec<&Item> = all.filter(|item| item.born_ms.saturating_add(self.index_lag_ms) <= call.now_ms && filter.admits(item)).collect();
+        let candidates = self.items.candidates(entity, filter.holders(entity, &self.items));
+        let mut found: Vec<&Item> =
+            candidates.filter(|item| item.born_ms.saturating_add(self.index_lag_ms) <= call.now_ms && filter.admits(item)).collect();
         if !order.is_empty() {
             found.sort_by(|a, b| {
                 let by = |(name, kind, descending): &(String, Kind, bool)| {
@@ -128,6 +132,29 @@ impl Bitrix {
 }
 
 impl Filter {
+    /// The ids that may pass, where the index can tell.
+    fn holders(&self, entity: Entity, items: &Shelf) -> Option<BTreeSet<u64>> {
+        match self {
+            Self::All(parts) => parts.iter().filter_map(|part| part.holders(entity, items)).min_by_key(BTreeSet::len),
+            Self::Any(parts) => parts.iter().try_fold(BTreeSet::new(), |mut all, part| {
+                all.extend(part.holders(entity, items)?);
+                Some(all)
+            }),
+            Self::Multi { kind, wanted } => {
+                let wanted: Vec<String> = wanted.iter().map(|value| normalised(kind, value)).collect();
+                items.with_comm(entity, kind, wanted.iter())
+            }
+            Self::Test { field, kind: Kind::Text, test: Test::Equal, wanted } => {
+                let wanted: Vec<String> = wanted.iter().map(|value| wire::text(value).unwrap_or_default()).collect();
+                items.with_text(entity, field, wanted.iter().map(String::as_str))
+            }
+            Self::Test { field, kind: Kind::Integer, test: Test::Equal, wanted } if field == "id" => {
+                wanted.iter().map(|value| wire::integer(value).and_then(|id| u64::try_from(id).ok())).collect()
+            }
+            Self::Test { .. } => None,
+        }
+    }
+
     fn admits(&self, item: &Item) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.admits(item)),

@@ -36,14 +36,14 @@ impl Bitrix {
 
     fn imported(&mut self, call: Call<'_>, entity: Entity, fields: &Map<String, Value>) -> Result<u64, Fault> {
         let id = self.create(Call { robots: false, ..call }, entity, fields)?;
-        if self.admin
-            && let Some(item) = self.items.get_mut(&(entity, id))
-        {
-            for name in ["createdTime", "updatedTime", "movedTime"] {
-                if let Some(at) = fields.get(name).and_then(Value::as_str).and_then(instant) {
-                    item.values.insert(name.to_owned(), json!(portal_time(at)));
+        if self.admin {
+            self.items.change((entity, id), |item| {
+                for name in ["createdTime", "updatedTime", "movedTime"] {
+                    if let Some(at) = fields.get(name).and_then(Value::as_str).and_then(instant) {
+                        item.values.insert(name.to_owned(), json!(portal_time(at)));
+                    }
                 }
-            }
+            });
         }
         Ok(id)
     }

@@ -65,12 +65,7 @@ impl Bitrix {
                 self.rows.remove(&id);
             }
             Entity::Contact => {
-                for ((_, _), deal) in self.items.iter_mut().filter(|((of, _), _)| *of == Entity::Deal) {
-                    let Some(Value::Array(ids)) = deal.values.get_mut("contactIds") else { continue };
-                    ids.retain(|known| *known != json!(id));
-                    let first = ids.first().cloned().unwrap_or(Value::Null);
-                    deal.values.insert("contactId".to_owned(), first);
-                }
+                self.items.relink(|ids| ids.retain(|known| *known != json!(id)));
             }
         }
         self.item_happened(call, entity, "DELETE", id);

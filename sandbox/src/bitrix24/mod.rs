@@ -22,6 +22,7 @@ mod portal;
 mod queue;
 mod rows;
 mod schema;
+mod shelf;
 mod state;
 mod timeline;
 mod userfields;
@@ -51,7 +52,7 @@ pub struct Bitrix {
     auth: auth::Auth,
     limits: limits::Limits,
     ids: u64,
-    items: BTreeMap<(schema::Entity, u64), items::Item>,
+    items: shelf::Shelf,
     user_fields: Vec<userfields::UserField>,
     funnels: Vec<funnels::Funnel>,
     stages: Vec<funnels::Stage>,
@@ -143,7 +144,7 @@ impl Bitrix {
             auth: auth::Auth::new(seed),
             limits: limits::Limits::default(),
             ids: 40,
-            items: BTreeMap::new(),
+            items: shelf::Shelf::default(),
             user_fields: Vec::new(),
             funnels: Vec::new(),
             stages: Vec::new(),

@@ -100,14 +100,11 @@ impl Bitrix {
         item.values.insert("updatedTime".to_owned(), json!(portal_time(call.wall_ms)));
         item.values.insert("updatedBy".to_owned(), json!(USER));
         self.items.insert((Entity::Contact, into), item);
-        for ((entity, _), deal) in &mut self.items {
-            let Some(Value::Array(ids)) = deal.values.get_mut("contactIds").filter(|_| *entity == Entity::Deal) else { continue };
+        self.items.relink(|ids| {
             let had = ids.contains(&json!(into));
             ids.retain(|id| !had || *id != json!(from));
             ids.iter_mut().filter(|id| **id == json!(from)).for_each(|id| *id = json!(into));
-            let first = ids.first().cloned().unwrap_or(Value::Null);
-            deal.values.insert("contactId".to_owned(), first);
-        }
+        });
         self.item_happened(call, Entity::Contact, "UPDATE", into);
         self.remove(call, Entity::Contact, from).map_err(|fault| fault.value_in_batch().to_string())?;
         self.read(Entity::Contact, into)

@@ -161,12 +161,12 @@ impl Bitrix {
             return;
         }
         let sum = self.sum_of_rows(owner);
-        if let Some(deal) = self.items.get_mut(&(Entity::Deal, owner)) {
+        self.items.change((Entity::Deal, owner), |deal| {
             if deal.text("isManualOpportunity") != Some("Y") {
                 deal.values.insert("opportunity".to_owned(), json!(sum));
             }
             deal.values.insert("updatedTime".to_owned(), json!(portal_time(call.wall_ms)));
-        }
+        });
         self.item_happened(call, Entity::Deal, "UPDATE", owner);
     }
 

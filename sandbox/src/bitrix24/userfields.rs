@@ -136,9 +136,7 @@ impl Bitrix {
             "delete" => {
                 let at = by_id(&self.user_fields).ok_or_else(|| Fault::bad("", "The entity with ID is not found."))?;
                 let gone = self.user_fields.remove(at).camel();
-                for ((_, _), item) in self.items.iter_mut().filter(|((of, _), _)| *of == entity) {
-                    item.values.remove(&gone);
-                }
+                self.items.strip(entity, &gone);
                 Ok(Done::of(json!(true)))
             }
             _ => Err(Fault::method_not_found()),
