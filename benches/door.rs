@@ -177,7 +177,7 @@ impl Rig {
             title: "Gate 1".to_owned(),
             service_point: ServicePointId::from("sp-1"),
             direction: Direction::In,
-            reader: ReaderConfig::Serial(SerialReader { profile, port: PathBuf::from("/dev/null"), baud: None }),
+            reader: ReaderConfig::Serial(SerialReader { profile, port: PathBuf::from("/dev/null"), baud: None, rs485: false }),
             door: Some(config()),
         };
         let (door, seat) = Door::seat();

@@ -14,6 +14,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("raspberry-pi-4", include_str!("../boards/raspberry-pi-4.toml")),
     ("raspberry-pi-5", include_str!("../boards/raspberry-pi-5.toml")),
     ("raspberry-pi-zero-2-w", include_str!("../boards/raspberry-pi-zero-2-w.toml")),
+    ("recomputer-r1100", include_str!("../boards/recomputer-r1100.toml")),
     ("wiren-board-8", include_str!("../boards/wiren-board-8.toml")),
 ];
 
@@ -278,6 +279,7 @@ mod tests {
             ("raspberry-pi-4", "/dev/ttyAMA0", "GPIO17", 15, false),
             ("raspberry-pi-5", "/dev/ttyAMA0", "GPIO17", 15, true),
             ("raspberry-pi-zero-2-w", "/dev/ttyAMA0", "GPIO17", 15, false),
+            ("recomputer-r1100", "/dev/ttyACM0", "", 15, false),
             ("wiren-board-8", "/dev/ttyRS485-1", "A1 OUT", 60, true),
         ];
         assert_eq!(facts, expected.map(|(name, device, relay, watchdog, rtc)| (name, device.to_owned(), relay.to_owned(), watchdog, rtc)));

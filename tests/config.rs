@@ -419,3 +419,33 @@ fn a_door_has_its_defaults_and_charges_where_it_sees_the_passage() {
     let (door, _) = with("{ open = { module = \"io1\", output = 2 }, policy = \"deny\" }");
     assert_eq!((door.policy, door.charge, door.passage), (Policy::Deny, ChargeAt::Open, None));
 }
+
+#[test]
+fn readers_on_rs485_are_turned_round_as_the_board_or_the_gate_says() {
+    let bench = Bench::new();
+    let gate = |id: &str, reader: &str, port: &str, more: &str| {
+        format!("[[gate]]\nid = \"{id}\"\ntitle = \"{id}\"\nservice_point = \"sp-4\"\nreader = \"{reader}\"\nport = \"{port}\"\n{more}\n")
+    };
+    let osdp = "osdp = { address = 1 }";
+    let gates = [
+        gate("of-the-board", "osdp", "/dev/ttyAMA3", osdp),
+        gate("of-an-adapter", "osdp", "/dev/serial/by-id/usb-FTDI-if00", osdp),
+        gate("told", "ironlogic-matrix3-net", "/dev/serial/by-id/usb-2", "rs485 = true"),
+    ];
+    let (before, after) = config::AMOCRM.split_once("[[gate]]").unwrap();
+    let text = format!(
+        "{}{}[lime]{}",
+        before.replacen("[site]", "[site]\nboard = \"raspberry-pi-4\"", 1),
+        gates.concat(),
+        after.split_once("[lime]").unwrap().1
+    );
+    let (config, _) = bench.load(text.as_bytes()).unwrap_or_else(|mistakes| panic!("{}", bench.shown(&mistakes, Language::En)));
+    let turned = config.gates.iter().map(|gate| match &gate.reader {
+        ReaderConfig::Osdp(reader) => reader.rs485,
+        ReaderConfig::Serial(reader) => reader.rs485,
+        _ => panic!("a reader on a line"),
+    });
+    assert_eq!(turned.collect::<Vec<_>>(), [true, false, true]);
+    let lines = limegate::device::osdp::lines(&config, |gate| (limegate::device::osdp::wiring(gate), true)).unwrap();
+    assert_eq!(lines.iter().map(|line| line.rs485).collect::<Vec<_>>(), [true, false], "and the driver is told");
+}

@@ -1,7 +1,3 @@
-//! Any bytes, cut anywhere: no panic, and the same frames as in one piece.
 #![no_main]
 
-#[path = "common/cut_anywhere.rs"]
-mod cut_anywhere;
-
-cut_anywhere::decodes!(["colon-lrc"]);
+libfuzzer_sys::fuzz_target!(|input: &[u8]| limegate_fuzz::codec_colon_lrc(input));

@@ -1,7 +1,3 @@
-//! Any bytes, cut anywhere: no panic, and the same frames as in one piece.
 #![no_main]
 
-#[path = "common/cut_anywhere.rs"]
-mod cut_anywhere;
-
-cut_anywhere::decodes!(["ironlogic-z2", "ironlogic-matrix3", "ironlogic-matrix3-net"]);
+libfuzzer_sys::fuzz_target!(|input: &[u8]| limegate_fuzz::codec_ironlogic(input));

@@ -17,7 +17,8 @@ use crate::crm::amocrm::hub_setup::Wish;
 use crate::crm::amocrm::{self, oauth};
 use crate::crm::bitrix24;
 use crate::crm::login::{PasteError, host_of, pasted_code};
-use crate::crm::setup::{Dialogue, Mode, Plan, SetupError, drive};
+use crate::crm::product_groups;
+use crate::crm::setup::{Dialogue, Item, Mode, Plan, SetupError, drive};
 use crate::crm::texts::Texts;
 use crate::crm::tokens::TokenStore;
 use crate::domain::Secret;
@@ -80,7 +81,12 @@ fn set_up(global: &Global, config: &Config, clock: &SharedClock, language: Langu
     let mode = if purpose == Purpose::Apply { Mode::Apply } else { Mode::Plan };
     let mut dialogue = dialogue(config, mode, funnels, known(config));
     match block_on(drive(&endpoint, dialogue.as_mut())) {
-        Ok(plan) => show(global, &plan, language, purpose),
+        Ok(mut plan) => {
+            if purpose == Purpose::Check {
+                plan.items.extend(groups(config, language));
+            }
+            show(global, &plan, language, purpose)
+        }
         Err(error) => {
             notice(&error.to_string());
             if purpose == Purpose::Apply {
@@ -99,6 +105,18 @@ fn known(config: &Config) -> Option<String> {
         CrmKind::Bitrix24(_) => bitrix24::setup::known_key(hub),
     };
     block_on(line(config, &key)).ok().flatten()
+}
+
+/// The product groups that the rules name, as Lime has them. Lime not answering is no fault of the CRM's.
+fn groups(config: &Config, language: Language) -> Vec<Item> {
+    let Some(hub) = config.hub.as_ref().filter(|hub| product_groups::are_named(hub)) else { return Vec::new() };
+    match block_on(gateway::sync::products(config)) {
+        Ok(products) => product_groups::items(hub, &products, language),
+        Err(why) => {
+            notice(&words::GROUPS_UNKNOWN.with("why", why).text(language));
+            Vec::new()
+        }
+    }
 }
 
 fn dialogue(config: &Config, mode: Mode, funnels: bool, known: Option<String>) -> Box<dyn Dialogue> {

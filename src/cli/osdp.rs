@@ -57,7 +57,7 @@ fn provision(global: &Global, config: &Config, gate: &str) -> Exit {
             return Exit::Usage;
         }
     };
-    let task = Task { port: reader.port.clone(), baud: reader.baud, check: reader.check, address: reader.address, key };
+    let task = Task { port: reader.port.clone(), baud: reader.baud, rs485: reader.rs485, check: reader.check, address: reader.address, key };
     let clock: SharedClock = Arc::new(SystemClock::new());
     let given = block_on(provision::run(&task, &clock));
     if global.json {

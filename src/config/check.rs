@@ -11,9 +11,11 @@ use super::gates::{self, unquoted};
 use super::raw::{self, SecretAt};
 use super::read::{At, Span, missing, nearest, shown};
 use super::{
-    Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretSource, Site, crm, hub, modules, units, web_json,
+    Config, CrmKind, Delivery, JournalConfig, Language, LimeConfig, MqttConfig, ReaderConfig, SecretError, SecretSource, Site, crm, hub, modules,
+    units, web_json,
 };
 use crate::board::{self, Board};
+use crate::domain::Secret;
 use crate::words::Word;
 use crate::words::config as text;
 
@@ -414,6 +416,21 @@ impl Checker<'_> {
 
     /// A secret of this form.
     pub(super) fn secret_of(&mut self, at: &At<SecretAt>, form: Word, fits: impl Fn(&str) -> bool) -> Option<SecretSource> {
+        let (source, secret) = self.secret_read(at, SecretSource::load_in)?;
+        if !fits(secret.reveal()) {
+            let message = text::BAD_SECRET.with("name", unquoted(&source.name())).with("why", form);
+            self.mistakes.error(Code::BAD_SECRET, message, &at.span, text::SECRET_HERE);
+            return None;
+        }
+        Some(source)
+    }
+
+    /// A secret that can be had now, and what is in it.
+    pub(super) fn secret_read(
+        &mut self,
+        at: &At<SecretAt>,
+        read: impl Fn(&SecretSource, &Path, &Environment) -> Result<Secret, SecretError>,
+    ) -> Option<(SecretSource, Secret)> {
         let source = match &at.value {
             SecretAt::Env(name) => SecretSource::Env(name.clone()),
             SecretAt::File(name) => {
@@ -427,21 +444,13 @@ impl Checker<'_> {
                 SecretSource::File(path)
             }
         };
-        match source.load_in(self.file, self.environment) {
-            Ok(secret) if fits(secret.reveal()) => Some(source),
-            Ok(_) => {
-                let name = match &at.value {
-                    SecretAt::File(name) | SecretAt::Env(name) => unquoted(name),
-                };
-                let message = text::BAD_SECRET.with("name", name).with("why", form);
-                self.mistakes.error(Code::BAD_SECRET, message, &at.span, text::SECRET_HERE);
-                None
-            }
+        match read(&source, self.file, self.environment) {
+            Ok(secret) => Some((source, secret)),
             Err(error) => {
                 let code = match &error {
-                    super::SecretError::Missing { .. } | super::SecretError::NoVariable(_) => Code::NO_SECRET,
-                    super::SecretError::Open { .. } => Code::OPEN_SECRET,
-                    super::SecretError::Unreadable { .. } | super::SecretError::Useless { .. } => Code::BAD_SECRET,
+                    SecretError::Missing { .. } | SecretError::NoVariable(_) => Code::NO_SECRET,
+                    SecretError::Open { .. } => Code::OPEN_SECRET,
+                    SecretError::Unreadable { .. } | SecretError::Useless { .. } => Code::BAD_SECRET,
                 };
                 let (message, help) = error.phrases();
                 let one = self.mistakes.error(code, message, &at.span, text::SECRET_HERE);

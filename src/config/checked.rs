@@ -213,6 +213,8 @@ pub struct WebJsonConfig {
     pub listen: std::net::SocketAddr,
     /// What they have to name.
     pub password: Option<SecretSource>,
+    /// The cards of staff that each of them holds in its own list; nothing: its list is nobody's business here.
+    pub staff_cards: Option<SecretSource>,
 }
 
 /// What a door may want of its gate's own reader.
@@ -261,6 +263,8 @@ pub struct SerialReader {
     pub port: PathBuf,
     /// Overrides the profile's line speed.
     pub baud: Option<u32>,
+    /// The kernel turns an RS-485 line round; else the adapter does it by itself.
+    pub rs485: bool,
 }
 
 /// An OSDP reader. Several may share a port; then their speed and their check are the same, and their addresses are not.
@@ -272,6 +276,8 @@ pub struct OsdpReader {
     pub line: PathBuf,
     /// Bits a second. Default 9600.
     pub baud: u32,
+    /// The kernel turns the line round for each frame; else the adapter does it by itself.
+    pub rs485: bool,
     /// Its address, 0 to 126.
     pub address: u8,
     /// Its key; nothing: it is spoken with in the clear.

@@ -55,7 +55,7 @@ pub fn effective(config: &Config, environment: &Environment) -> Value {
         root.insert("mqtt".to_owned(), table);
     }
     if let (Some(web_json), Some(root)) = (&config.web_json, root.as_object_mut()) {
-        let table = json!({ "listen": web_json.listen.to_string(), "password": web_json.password.as_ref().map(secret) });
+        let table = json!({ "listen": web_json.listen.to_string(), "password": web_json.password.as_ref().map(secret), "staff_cards": web_json.staff_cards.as_ref().map(secret) });
         root.insert("web_json".to_owned(), table);
     }
     if let (Some(hub), Some(root)) = (&config.hub, root.as_object_mut()) {
@@ -101,7 +101,7 @@ fn gate(gate: &super::Gate, secret: &dyn Fn(&SecretSource) -> Value) -> Value {
     });
     let reader = match &gate.reader {
         ReaderConfig::Serial(serial) => {
-            json!({ "reader": serial.profile.name, "port": serial.port, "baud": serial.baud.unwrap_or(serial.profile.line.baud) })
+            json!({ "reader": serial.profile.name, "port": serial.port, "baud": serial.baud.unwrap_or(serial.profile.line.baud), "rs485": serial.rs485 })
         }
         ReaderConfig::MqttJson { topic } => json!({ "reader": super::readers::MQTT_JSON, "topic": topic }),
         ReaderConfig::WebJson(reader) => json!({

@@ -52,7 +52,13 @@ fn one(gate: &At<raw::Gate>, board: Option<&Board>, modules: &Modules, checker: 
 
 fn mqtt_reader(gate: &At<raw::Gate>, mistakes: &mut Mistakes) -> Option<ReaderConfig> {
     let port = gate.port.as_ref().map(|port| &port.span);
-    for (key, span) in [("port", port), ("baud", gate.baud.as_ref().map(|baud| &baud.span)), ("osdp", gate.osdp.as_ref().map(|osdp| &osdp.span))] {
+    let spans = [
+        ("port", port),
+        ("baud", gate.baud.as_ref().map(|baud| &baud.span)),
+        ("rs485", gate.rs485.as_ref().map(|rs485| &rs485.span)),
+        ("osdp", gate.osdp.as_ref().map(|osdp| &osdp.span)),
+    ];
+    for (key, span) in spans {
         if let Some(span) = span {
             does_not_apply(key, "reader", MQTT_JSON, span, mistakes);
         }
@@ -87,7 +93,13 @@ fn serial_reader(gate: &At<raw::Gate>, reader: &str, board: Option<&Board>, chec
     };
     let port = port(gate, board, checker)?;
     short_uids(gate, profile.as_ref()?, checker)?;
-    Some(ReaderConfig::Serial(SerialReader { profile: profile?, port, baud }))
+    let rs485 = turns_round(gate, &port, board);
+    Some(ReaderConfig::Serial(SerialReader { profile: profile?, port, baud, rs485 }))
+}
+
+/// Whether the kernel has to turn the line round: as the gate says, else as the board's file says of the port.
+pub(super) fn turns_round(gate: &raw::Gate, port: &Path, board: Option<&Board>) -> bool {
+    gate.rs485.as_ref().map_or_else(|| board.is_some_and(|board| board.turns_round(port)), |rs485| rs485.value)
 }
 
 /// The serial port of a gate.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::check::{Checker, Named};
 use super::diagnostic::Code;
 use super::environment::Environment;
-use super::gates::{does_not_apply, port, unquoted};
+use super::gates::{does_not_apply, port, turns_round, unquoted};
 use super::raw;
 use super::read::At;
 use super::readers::OSDP;
@@ -64,7 +64,8 @@ pub(super) fn check(gate: &At<raw::Gate>, board: Option<&Board>, checker: &mut C
         },
     };
     let (port, address) = (port?, u8::try_from(address?).ok()?);
-    Some(ReaderConfig::Osdp(OsdpReader { line: port.clone(), port, baud: baud?, address, key: key?, check: check_of(osdp), cards }))
+    let rs485 = turns_round(gate, &port, board);
+    Some(ReaderConfig::Osdp(OsdpReader { line: port.clone(), port, baud: baud?, rs485, address, key: key?, check: check_of(osdp), cards }))
 }
 
 fn check_of(osdp: &raw::Osdp) -> Check {
@@ -80,7 +81,8 @@ pub(super) fn clash(first: &raw::Gate, second: &raw::Gate) -> Option<Word> {
         let is_osdp = gate.reader.as_ref().is_some_and(|reader| reader.value == OSDP);
         gate.osdp.as_ref().filter(|_| is_osdp).map(|osdp| {
             let baud = osdp.baud.as_ref().map_or(BAUD, |baud| baud.value);
-            (osdp.address.as_ref().map(|address| address.value), (baud, check_of(osdp)))
+            let rs485 = gate.rs485.as_ref().map(|rs485| rs485.value);
+            (osdp.address.as_ref().map(|address| address.value), (baud, check_of(osdp), rs485))
         })
     };
     let (Some((first, first_line)), Some((second, second_line))) = (osdp(first), osdp(second)) else {
@@ -128,6 +130,7 @@ pub(super) fn effective(reader: &OsdpReader, secret: &dyn Fn(&SecretSource) -> V
     json!({
         "reader": OSDP,
         "port": reader.port,
+        "rs485": reader.rs485,
         "osdp": {
             "address": reader.address,
             "baud": reader.baud,

@@ -116,16 +116,17 @@ impl SecretSource {
     /// # Errors
     /// See [`SecretError`].
     pub fn load_in(&self, config_file: &Path, environment: &Environment) -> Result<Secret, SecretError> {
+        cleaned(self.text_in(config_file, environment)?.reveal(), &self.name())
+    }
+
+    /// The same for a secret that may have several lines: its text as it is.
+    ///
+    /// # Errors
+    /// See [`SecretError`].
+    pub(super) fn text_in(&self, config_file: &Path, environment: &Environment) -> Result<Secret, SecretError> {
         match self {
-            Self::Env(name) => {
-                let secret = environment.variables.get(name).ok_or_else(|| SecretError::NoVariable(name.clone()))?;
-                cleaned(secret.reveal(), name)
-            }
-            Self::File(name) => {
-                let found = self.locate(config_file, environment)?;
-                let text = read(&found)?;
-                cleaned(text.reveal(), &name.display().to_string())
-            }
+            Self::Env(name) => environment.variables.get(name).cloned().ok_or_else(|| SecretError::NoVariable(name.clone())),
+            Self::File(_) => read(&self.locate(config_file, environment)?),
         }
     }
 

@@ -7,7 +7,8 @@ use super::diagnostic::Code;
 use super::gates::{does_not_apply, unquoted};
 use super::raw;
 use super::read::{At, shown};
-use super::{Gate, ReaderConfig, WebJsonConfig, WebJsonReader};
+use super::staff_cards::StaffCards;
+use super::{Gate, ReaderConfig, SecretSource, WebJsonConfig, WebJsonReader};
 use crate::words::config as text;
 
 /// The reader that is a controller which comes to us over HTTP.
@@ -35,6 +36,7 @@ pub(super) fn reader(gate: &At<raw::Gate>, checker: &mut Checker<'_>) -> Option<
     let spans = [
         ("port", gate.port.as_ref().map(|at| &at.span)),
         ("baud", gate.baud.as_ref().map(|at| &at.span)),
+        ("rs485", gate.rs485.as_ref().map(|at| &at.span)),
         ("topic", gate.topic.as_ref().map(|at| &at.span)),
     ];
     for (key, span) in spans {
@@ -88,11 +90,26 @@ pub(super) fn check(
     listener(raw, checker).map(Some)
 }
 
+/// The list of staff's cards, which has to be one.
+fn staff_cards(at: &At<raw::SecretAt>, checker: &mut Checker<'_>) -> Option<SecretSource> {
+    let (source, cards) = checker.secret_read(at, SecretSource::text_in)?;
+    if let Err(line) = StaffCards::parse(cards.reveal()) {
+        let message = text::BAD_STAFF_CARD.with("name", unquoted(&source.name())).with("line", line.to_string());
+        checker.mistakes.error(Code::BAD_SECRET, message, &at.span, text::SECRET_HERE).help(text::STAFF_CARD_HELP);
+        return None;
+    }
+    Some(source)
+}
+
 fn listener(raw: &At<raw::WebJson>, checker: &mut Checker<'_>) -> Option<WebJsonConfig> {
     let table = Named { name: raw::WebJson::TITLE, span: &raw.span };
     let password = match &raw.password {
         // It stands in an address, too.
         Some(password) => checker.secret(password, |text| text.bytes().all(|byte| byte.is_ascii_alphanumeric())).map(Some),
+        None => Some(None),
+    };
+    let staff_cards = match &raw.staff_cards {
+        Some(cards) => staff_cards(cards, checker).map(Some),
         None => Some(None),
     };
     let at = checker.need(raw.listen.as_ref(), &table, "listen", LISTEN_EXAMPLE)?;
@@ -106,5 +123,5 @@ fn listener(raw: &At<raw::WebJson>, checker: &mut Checker<'_>) -> Option<WebJson
         checker.mistakes.error(Code::MISSING, message, &at.span, text::SYNTAX_HERE).help(text::OPEN_LISTENER_HELP);
         return None;
     }
-    Some(WebJsonConfig { listen, password: password? })
+    Some(WebJsonConfig { listen, password: password?, staff_cards: staff_cards? })
 }

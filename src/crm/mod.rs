@@ -13,6 +13,7 @@ pub mod glance;
 pub mod guests;
 mod hub_texts;
 pub mod login;
+pub mod product_groups;
 pub mod script;
 pub mod setup;
 pub mod texts;

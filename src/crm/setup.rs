@@ -38,6 +38,8 @@ pub enum Subject {
     Person,
     /// The catalog of products.
     Catalog,
+    /// A group of products, which a rule names.
+    ProductGroup,
 }
 
 /// Whose it is.
@@ -154,6 +156,7 @@ impl Plan {
                 Subject::Right => word("право", "right"),
                 Subject::Person => word("сотрудник", "person"),
                 Subject::Catalog => word("каталог", "catalog"),
+                Subject::ProductGroup => word("группа товаров", "product group"),
             };
             let state = match item.state {
                 State::Present => word("есть", "there"),

@@ -13,6 +13,7 @@ use crate::codec::{Parity, StopBits};
 use crate::config::BusLine;
 use crate::source::serial::backoff::Backoff;
 use crate::source::serial::link::{Happened, Link};
+use crate::source::serial::turn::TurnRound;
 
 /// Waits between attempts to open the port.
 const REOPEN_MS: (u64, u64) = (100, 1_500);
@@ -31,7 +32,7 @@ pub(super) struct Bus {
     /// One character.
     character_us: u64,
     patience: Duration,
-    turn_error: bool,
+    turn: TurnRound,
 }
 
 /// Why there is no answer.
@@ -63,6 +64,7 @@ impl Bus {
         let bits = 1 + u64::from(settings.data_bits) + parity + stop;
         Self {
             character_us: bits * 1_000_000 / u64::from(settings.baud.max(1)),
+            turn: TurnRound::new(line.rs485),
             line,
             link: Link::new(),
             reopen: Backoff::new(REOPEN_MS.0, REOPEN_MS.1),
@@ -70,7 +72,6 @@ impl Bus {
             up: false,
             busy: Instant::now(),
             patience,
-            turn_error: false,
         }
     }
 
@@ -84,7 +85,7 @@ impl Bus {
         let mut buffer = [0; 256];
         loop {
             match self.link.next(&self.line.port, self.line.settings, None, &mut buffer, true, None).await {
-                Happened::Opened => self.turn_round(),
+                Happened::Opened => self.turn.opened(&self.link, &self.line.port),
                 Happened::Up { .. } => {
                     self.reopen.reset();
                     self.up = true;
@@ -153,20 +154,5 @@ impl Bus {
         self.up = false;
         let again = self.reopen.failed(&mut self.rng);
         self.link.close(again);
-    }
-
-    fn turn_round(&mut self) {
-        if !self.line.rs485 {
-            return;
-        }
-        match self.link.turn_round() {
-            Ok(()) => self.turn_error = false,
-            Err(error) => {
-                if !std::mem::replace(&mut self.turn_error, true) {
-                    let port = self.line.port.display();
-                    tracing::warn!(%port, %error, "the kernel cannot turn this RS-485 line round; where the adapter does it by itself, leave rs485 out");
-                }
-            }
-        }
     }
 }

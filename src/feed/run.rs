@@ -10,7 +10,7 @@ use crate::clock::SharedClock;
 use crate::delivery::{Backoff, Courier, Lane, Ledger, Remote, too_many_requests};
 use crate::domain::Change;
 use crate::http::{Answer, DEFAULT_TIMEOUT};
-use crate::journal::{AppendError, Destination, LedgerKey, Record, Settled, Store};
+use crate::journal::{AppendError, Destination, JournalStat, LedgerKey, Record, Settled, Store};
 use crate::status::{Hub, Link};
 
 use super::{Feed, Heard, Hint, Page, Turn};
@@ -20,6 +20,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 
 /// A walk waits while facts that somebody waits for take more than this share of the journal: passes need the rest.
 const FULL_SHARE: u64 = 2;
+
+/// A walk waits, too, while the CRM has so many changes to come: what waits is known in memory, and that is not to grow with the venue.
+const MOST_WAITING: u64 = 20_000;
 
 /// Between two looks at whether a walk may go on.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
@@ -158,17 +161,24 @@ fn report_odd(feed: &mut dyn Feed, hub: &Hub) {
 /// Makes a page durable; how many changes that were. `None`: the gateway stops.
 async fn keep(page: Page, parts: &Parts, stop: &mut watch::Receiver<bool>) -> Option<Result<u64, AppendError>> {
     let (count, walk) = (page.news.len() as u64, page.news.iter().any(|news| news.back_fill));
-    let full = || {
-        let stat = parts.store.stat();
-        stat.budget_bytes > 0 && stat.unsettled_bytes > stat.budget_bytes / FULL_SHARE
+    // `limegate sync run` without a gateway walks all at once: nobody delivers meanwhile.
+    let waiting = || match parts.hub.snapshot().destinations.contains_key(Destination::Crm.name()) {
+        true => parts.store.pending_count(Destination::Crm),
+        false => 0,
     };
-    while walk && full() {
+    while walk && has_to_wait(&parts.store.stat(), waiting()) {
         tokio::select! {
             () = sleep(FULL_PAUSE) => {}
             _ = stop.wait_for(|stop| *stop) => return None,
         }
     }
     Some(parts.store.append(records(page, &parts.clock)).await.map(|_| count))
+}
+
+/// A walk would take too much of the journal, or of the memory.
+fn has_to_wait(stat: &JournalStat, waiting: u64) -> bool {
+    let full = stat.budget_bytes > 0 && stat.unsettled_bytes > stat.budget_bytes / FULL_SHARE;
+    full || waiting >= MOST_WAITING
 }
 
 /// Changes first, then what covers them: all in one append.
@@ -183,4 +193,17 @@ fn records(page: Page, clock: &SharedClock) -> Vec<Record> {
         records.push(Record::Settled(Settled { to: Destination::Crm, items: Vec::new(), learned: page.learned, stamp }));
     }
     records
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_waits_at_half_of_the_journal_and_at_so_many_changes_that_the_crm_has_to_come() {
+        let at = |unsettled_bytes, budget_bytes| JournalStat { unsettled_bytes, budget_bytes, ..JournalStat::default() };
+        assert!(!has_to_wait(&at(50, 100), 0) && has_to_wait(&at(51, 100), 0));
+        assert!(!has_to_wait(&at(51, 0), 0), "without a budget there is no half of it");
+        assert!(!has_to_wait(&at(0, 100), MOST_WAITING - 1) && has_to_wait(&at(0, 100), MOST_WAITING));
+    }
 }

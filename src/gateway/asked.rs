@@ -4,20 +4,19 @@
 
 use crate::config::Config;
 use crate::device::{Parts, Started, osdp, web_json};
-use crate::domain::Secret;
 use crate::door::LetIn;
 
-use super::controllers;
+use super::controllers::{self, Controllers};
 use super::remotes::SetupError;
 
-/// Starts all of them: those at whose gates nobody decides here, and those that doors are served by. `let_in`: whom the doors let in shortly before this start. `observing` ends with the readers, `deciding` after
-/// the doors.
+/// Starts all of them: those at whose gates nobody decides here, and those that doors are served by. `let_in`: whom the doors let in shortly before this
+/// start. `observing` ends with the readers, `deciding` after the doors.
 ///
 /// # Errors
 /// When a reader's key cannot be read.
 pub(super) fn start(
     config: &Config,
-    web_json_password: Option<Secret>,
+    controllers: &Controllers,
     let_in: &[LetIn],
     observing: impl Fn() -> Parts,
     deciding: impl Fn() -> Parts,
@@ -31,11 +30,11 @@ pub(super) fn start(
             decided.push(osdp::start(line, deciding()));
         }
     }
-    if let Some(controllers) = controllers::of(config, web_json_password, let_in) {
+    if let Some(controllers) = controllers::of(config, controllers, let_in) {
         if controllers.controllers.iter().any(|controller| controller.online) {
-            decided.push(web_json::start(controllers, None, deciding(), None));
+            decided.push(web_json::start(controllers, deciding(), None));
         } else {
-            observed.push(web_json::start(controllers, None, observing(), None));
+            observed.push(web_json::start(controllers, observing(), None));
         }
     }
     Ok((observed, decided))

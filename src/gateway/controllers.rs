@@ -1,13 +1,36 @@
 //! The controllers that come over HTTP, joined from the gates that name them.
 
-use crate::config::{Config, PassageBy, ReaderConfig, WiredTo};
-use crate::device::web_json::{Controller, Evidence, WebJson};
+use crate::config::{Config, PassageBy, ReaderConfig, SecretError, StaffCards, WiredTo};
+use crate::device::web_json::{Controller, Evidence, Staff, WebJson};
 use crate::device::{Contact, Wiring};
 use crate::domain::Secret;
 use crate::door::LetIn;
 
+/// Where in the state folder it is remembered what controllers hold.
+const FOLDER: &str = "controllers";
+
+/// What of the config's files is for them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Controllers {
+    password: Option<Secret>,
+    staff: Option<StaffCards>,
+}
+
+impl Controllers {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When one cannot be had.
+    pub(super) fn load(config: &Config) -> Result<Self, SecretError> {
+        let Some(web_json) = &config.web_json else { return Ok(Self::default()) };
+        let password = web_json.password.as_ref().map(|secret| secret.load(&config.file)).transpose()?;
+        let staff = web_json.staff_cards.as_ref().map(|cards| StaffCards::load(cards, &config.file)).transpose()?;
+        Ok(Self { password, staff })
+    }
+}
+
 /// What the driver of [`crate::device::web_json`] needs; nothing when there is no such controller. `let_in`: whom the doors let in shortly before this start.
-pub(super) fn of(config: &Config, password: Option<Secret>, let_in: &[LetIn]) -> Option<WebJson> {
+pub(super) fn of(config: &Config, files: &Controllers, let_in: &[LetIn]) -> Option<WebJson> {
     let listener = config.web_json.as_ref()?;
     let mut controllers: Vec<Controller> = Vec::new();
     for gate in &config.gates {
@@ -46,5 +69,7 @@ pub(super) fn of(config: &Config, password: Option<Secret>, let_in: &[LetIn]) ->
         }
     }
     let none = controllers.is_empty();
-    (!none).then(|| WebJson { listen: listener.listen, password, timezone: config.site.timezone.clone(), controllers })
+    let staff = files.staff.clone().map(|cards| Staff { cards, folder: config.state_dir.join(FOLDER) });
+    let (password, timezone) = (files.password.clone(), config.site.timezone.clone());
+    (!none).then(|| WebJson { listen: listener.listen, password, timezone, controllers, staff })
 }

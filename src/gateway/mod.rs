@@ -215,8 +215,7 @@ async fn serve(config: &Config, clock: &SharedClock, store: &Arc<dyn Store>, out
         clock: Arc::clone(clock),
         stop: stop.clone(),
     };
-    let (observing, deciding) =
-        asked::start(config, remotes.web_json_password.clone(), &doors.let_in, || devices_parts(&stop), || devices_parts(&rest_stop))?;
+    let (observing, deciding) = asked::start(config, &remotes.controllers, &doors.let_in, || devices_parts(&stop), || devices_parts(&rest_stop))?;
     for one in observing {
         readers.spawn(one.task);
     }

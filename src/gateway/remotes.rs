@@ -20,6 +20,8 @@ use crate::http::tls::{self, TlsError};
 use crate::http::{Authorizer, Bearer, Client, Endpoint, SetupError as AddressError, Transport};
 use crate::lime::{self, LimeCourier};
 
+use super::controllers::Controllers;
+
 /// A connection to Lime is kept between requests for so long: longer than the rhythm of the entitlements, so that a guest's question finds one. All that is sent
 /// there may be sent again, so that a connection which the server has closed meanwhile costs a repetition and nothing else.
 const LIME_IDLE: Duration = Duration::from_secs(60);
@@ -51,7 +53,7 @@ pub(super) struct Connected {
     /// The key for marks of people's data, where this box runs the integration.
     pub keyer: Option<Keyer>,
     pub mqtt_password: Option<Secret>,
-    pub web_json_password: Option<Secret>,
+    pub controllers: Controllers,
     /// What a webhook of the CRM's has to know, where it calls.
     pub webhook_secret: Option<Secret>,
 }
@@ -63,15 +65,14 @@ pub(super) fn connect(config: &Config, clock: &SharedClock) -> Result<Connected,
     let lime = remote(lime_endpoint(config, clock)?, lime::RATE, lime::BURST);
     let crm = remote(crm_endpoint(config, clock)?, config.delivery.crm_rate, config.delivery.crm_burst);
     let mqtt_password = config.mqtt.as_ref().and_then(|mqtt| mqtt.password.as_ref()).map(|secret| secret.load(&config.file)).transpose()?;
-    let web_json = config.web_json.as_ref().and_then(|web_json| web_json.password.as_ref());
-    let web_json_password = web_json.map(|secret| secret.load(&config.file)).transpose()?;
     let webhook = config.hub.as_ref().and_then(|hub| hub.webhook.as_ref());
     let webhook_secret = webhook.map(|webhook| webhook.secret.load(&config.file)).transpose()?;
     let zone = config.site.timezone.clone();
     let keyer = keyer(config)?;
     let lime_courier = LimeCourier::new(config.site.id.clone(), clock.stamp().boot, zone);
     let couriers: Vec<Arc<dyn Courier>> = vec![Arc::new(lime_courier), crm_courier(config, keyer.clone())];
-    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, keyer, mqtt_password, web_json_password, webhook_secret })
+    let controllers = Controllers::load(config)?;
+    Ok(Connected { remotes: Remotes { lime, crm: Some(crm) }, couriers, keyer, mqtt_password, controllers, webhook_secret })
 }
 
 fn remote(endpoint: Endpoint, (rate, burst): (f64, u32), backoff: (Duration, Duration), clock: &SharedClock) -> Arc<Remote> {

@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::delivery::{Lane, Ledger, Remote, too_many_requests};
-use crate::feed::{self, Feed, Heard, Turn};
+use crate::domain::{Product, Told};
+use crate::feed::{self, Feed, Heard, News, Turn};
 use crate::journal::{Journal, Learned, LedgerKey, Store};
 use crate::lime::feed::{Kind, LimeFeed, Place, Wish};
 use crate::status::{Hub, Snapshot};
@@ -119,6 +120,26 @@ pub struct Count {
 /// # Errors
 /// Why Lime cannot be asked, in one line.
 pub async fn count(config: &Config, kind: Kind, since_ms: Option<i64>, mut each: impl FnMut(Count)) -> Result<Count, String> {
+    look_through(config, kind, since_ms, |_, counted| each(counted)).await
+}
+
+/// All products and groups of products that Lime has.
+///
+/// # Errors
+/// Why Lime cannot be asked, in one line.
+pub async fn products(config: &Config) -> Result<Vec<Product>, String> {
+    let mut products = Vec::new();
+    look_through(config, Kind::Products, None, |news, _| {
+        products.extend(news.iter().filter_map(|news| match &news.told {
+            Told::Product(product) => Some(product.clone()),
+            _ => None,
+        }));
+    })
+    .await?;
+    Ok(products)
+}
+
+async fn look_through(config: &Config, kind: Kind, since_ms: Option<i64>, mut each: impl FnMut(&[News], Count)) -> Result<Count, String> {
     let clock: SharedClock = Arc::new(SystemClock::new());
     let remote = remotes::connect(config, &clock).map_err(|error| error.to_string())?.remotes.lime;
     let wanted = crm_policy(config).hub;
@@ -147,7 +168,7 @@ pub async fn count(config: &Config, kind: Kind, since_ms: Option<i64>, mut each:
                 let jobs = page.news.iter().filter(|news| wanted.wants_told(&news.told)).count() as u64;
                 counted.jobs += jobs;
                 counted.passed += page.news.len() as u64 - jobs;
-                each(counted);
+                each(&page.news, counted);
                 memory.learn(page.learned);
                 kept = true;
                 if memory.walked(kind) {

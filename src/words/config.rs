@@ -83,7 +83,7 @@ super::words! {
     // C-007 to C-009: clashes.
     SAME_PORT: "входы `{first}` и `{second}` используют один порт", "gates `{first}` and `{second}` use the same port";
     SAME_READER: "входы `{first}` и `{second}` на одной линии OSDP, и адрес у них один", "gates `{first}` and `{second}` are on one OSDP line and have the same address";
-    OTHER_LINE: "входы `{first}` и `{second}` на одной линии OSDP, а baud или check у них разные", "gates `{first}` and `{second}` are on one OSDP line and differ in baud or check";
+    OTHER_LINE: "входы `{first}` и `{second}` на одной линии OSDP, а baud, check или rs485 у них разные", "gates `{first}` and `{second}` are on one OSDP line and differ in baud, check or rs485";
     SAME_ID: "два входа называются `{id}`", "two gates are called `{id}`";
     SAME_TOPIC: "входы `{first}` и `{second}` читают один топик", "gates `{first}` and `{second}` read the same topic";
     FIRST_HERE: "впервые здесь", "first used here";
@@ -221,6 +221,10 @@ super::words! {
     SAME_CONTROLLER: "входы `{first}` и `{second}` не могут быть одним контроллером", "gates `{first}` and `{second}` cannot be of one controller";
     SAME_CONTROLLER_HELP: "у входов одного контроллера разные direction и одинаковые evidence и uid_bytes",
         "gates of one controller go different ways, and say the same evidence and uid_bytes";
+    BAD_STAFF_CARD: "в списке карт `{name}` строка {line} — не номер карты", "in the list of cards `{name}` line {line} is no card number";
+    STAFF_CARD_HELP: "в строке до 12 шестнадцатеричных цифр, как их сообщает контроллер; после # — что угодно",
+        "a line has up to 12 hex digits, as the controller tells them; behind a # stands what you like";
+    STAFF_CARD_FORM: "в нём не список карт", "it is no list of cards";
     HOOK_SECRET_FORM: "нужно 16 или больше латинских букв, цифр, дефисов и подчёркиваний", "it must be 16 or more Latin letters, digits, hyphens and underscores";
     OPEN_HOOK: "{listen} открыт не только этой машине, а секрет вебхука шёл бы по сети открыто", "{listen} is open to more than this machine, and the webhook's secret would cross the network in the clear";
     OPEN_HOOK_HELP: "слушайте 127.0.0.1: вызовы CRM принимает по https обратный прокси или туннель и передаёт сюда",

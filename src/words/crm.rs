@@ -17,6 +17,10 @@ super::words! {
     GIVE_ID: "укажите в конфигурации id: { id = 123 }", "give the id in the config: { id = 123 }";
     GIVE_NAME: "укажите имя или id из этого списка", "give a name or an id from this list";
     CREATE_OR_NAME: "если воронку или этап переименовали, укажите в конфигурации новое имя или { id = 123 }; создать: limegate crm setup --pipelines", "where a pipeline or stage was renamed, put its new name or { id = 123 } into the config; to create it: limegate crm setup --pipelines";
+    USUAL_PIPELINE: "если в конфигурации не указано иное, заявки на мероприятия и покупки идут в эту воронку; укажите свою ([hub.preorders] pipeline = \"…\") или создайте эту: limegate crm setup --pipelines", "unless the config names another, bookings and purchases go to this pipeline; name yours ([hub.preorders] pipeline = \"…\") or create this one: limegate crm setup --pipelines";
+    NO_GROUP: "{place}: в Lime нет ни группы товаров, ни товара {wanted}", "{place}: Lime has no product group and no product {wanted}";
+    NAME_A_GROUP: "укажите название группы из Lime или { id = \"…\" }; пока её нет, правило не подойдёт ни к одному чеку", "name a group as Lime has it, or { id = \"…\" }; until it is there, the rule fits no receipt";
+    GROUPS_UNKNOWN: "Группы товаров в правилах не проверены: {why}", "The product groups in the rules were not checked: {why}";
     FIRST_STAGE: "Новая заявка", "New request";
 
     NO_LOGIN: "Входить не нужно: в конфигурации указан токен или вебхук, а не OAuth.", "There is nothing to log in to: the config names a token or webhook, not OAuth.";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Method, Request};
 use limegate::config::{CrmKind, Hub, Language};
-use limegate::journal::{Destination, Store};
+use limegate::journal::{Destination, JournalStat, Store};
 use limegate::lime::feed::{Kind, Wish};
 use sandbox::{Host, What};
 use serde_json::{Value, json};
@@ -109,4 +109,20 @@ async fn a_first_synchronisation_costs_at_its_end_what_it_cost_at_its_beginning_
 async fn an_account_with_filters_is_synchronised_as_cheaply() {
     let cost = synchronise(true, 400).await;
     assert!(cost.last <= 0.03 && cost.last <= cost.first, "{cost:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_over_everybody_waits_while_half_of_the_journal_is_taken_and_then_goes_on() {
+    let mut venue = Venue::new(seed()).await;
+    *venue.store.stat.lock().unwrap() = JournalStat { budget_bytes: 1_000, unsettled_bytes: 501, ..JournalStat::default() };
+    venue.integration = Some(Hub::usual(&CrmKind::AmoCrm(config()), Language::Ru));
+    let running = venue.start();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(venue.store.totals(Destination::Crm).made, 0, "passes need the other half");
+    venue.store.stat.lock().unwrap().unsettled_bytes = 500;
+    sleep(Duration::from_secs(60)).await;
+    assert!(venue.store.totals(Destination::Crm).made > 0);
+    venue.drained(&[Destination::Crm], 3_600).await;
+    running.stop().await;
+    venue.books().await.balance();
 }

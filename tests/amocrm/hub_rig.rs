@@ -8,6 +8,7 @@ use limegate::crm::amocrm::AmoCourier;
 use limegate::crm::amocrm::feed_deals::FeedDeals;
 use limegate::crm::amocrm::hub_setup;
 use limegate::crm::setup::{Ask, Dialogue, Mode, Plan};
+use limegate::crm::texts::Texts;
 use limegate::delivery::{Call, Confirmed, Courier, Doubt, Effect, Host, Job, NoAnswer, Step, Verdict, Work};
 use limegate::domain::{BootId, Change, Seq, Stamp, Sync};
 use limegate::feed::{Feed, Heard, Turn};
@@ -84,7 +85,12 @@ impl Rig {
     }
 
     pub fn set_up(&mut self, mode: Mode, funnels: bool) -> Plan {
-        let mut errand = hub_setup::errand(config(), Some(self.hub.clone()), texts(), hub_setup::Wish { mode, funnels, known: None });
+        self.set_up_in(texts(), mode, funnels)
+    }
+
+    /// The same in a venue's own words.
+    pub fn set_up_in(&mut self, texts: Texts, mode: Mode, funnels: bool) -> Plan {
+        let mut errand = hub_setup::errand(config(), Some(self.hub.clone()), texts, hub_setup::Wish { mode, funnels, known: None });
         let mut step = errand.next(None);
         loop {
             match step {

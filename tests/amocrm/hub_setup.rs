@@ -1,9 +1,12 @@
 //! Setup of the integration: on an empty account, on one that people have worked in, and any number of times.
 
-use limegate::config::{DealRule, Language, StageRef};
+use jiff::tz::TimeZone;
+use limegate::config::{CrmKind, DealRule, Hub, Language, StageRef};
 use limegate::crm::setup::{Mode, State};
+use limegate::crm::texts::Texts;
 use serde_json::json;
 
+use crate::hand::config;
 use crate::hub_rig::Rig;
 
 fn name(text: &str) -> StageRef {
@@ -48,6 +51,20 @@ fn pipelines_and_stages_are_created_only_when_that_is_asked_for() {
     assert!(plan.is_complete(), "{}", plan.table(Language::En));
     let plan = rig.set_up(Mode::Apply, true);
     assert!(plan.items.iter().all(|item| item.state == State::Present), "{}", plan.table(Language::En));
+}
+
+#[test]
+fn an_account_without_the_usual_pipeline_hears_how_to_name_or_create_it_and_is_complete_once_it_is_there() {
+    let mut rig = Rig::new(|hub| hub.deals.clear());
+    rig.hub = Hub::usual(&CrmKind::AmoCrm(config()), Language::En);
+    let english = || Texts::new(Language::En, TimeZone::UTC);
+    let plan = rig.set_up_in(english(), Mode::Apply, false);
+    let said = plan.table(Language::En);
+    assert_eq!((plan.wrong(), plan.missing()), (1, 0), "{said}");
+    assert!(said.contains("pipeline \"Events\" not found. Existing: \"Воронка\"") && said.contains("[hub.preorders] pipeline = "), "{said}");
+    let plan = rig.set_up_in(english(), Mode::Apply, true);
+    assert!(plan.is_complete(), "{}", plan.table(Language::En));
+    assert!(rig.set_up_in(english(), Mode::Plan, false).is_complete());
 }
 
 #[test]

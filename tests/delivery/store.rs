@@ -37,6 +37,8 @@ pub struct MemoryStore {
     head: watch::Sender<Seq>,
     /// How many of the next appends the disk refuses.
     pub refuse: AtomicU32,
+    /// What it says of itself.
+    pub stat: Mutex<JournalStat>,
 }
 
 impl Side {
@@ -61,7 +63,7 @@ fn index(to: Destination) -> usize {
 
 impl MemoryStore {
     pub fn new() -> Self {
-        Self { inner: Mutex::default(), head: watch::channel(0).0, refuse: AtomicU32::new(0) }
+        Self { inner: Mutex::default(), head: watch::channel(0).0, refuse: AtomicU32::new(0), stat: Mutex::default() }
     }
 
     /// All records, in order.
@@ -205,6 +207,6 @@ impl Store for MemoryStore {
     }
 
     fn stat(&self) -> JournalStat {
-        JournalStat::default()
+        self.stat.lock().unwrap().clone()
     }
 }

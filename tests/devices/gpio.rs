@@ -66,7 +66,10 @@ impl Drop for Chip {
 #[tokio::test]
 async fn a_simulated_chip_is_switched_read_back_and_watched() {
     let Some(chip) = Chip::new() else {
-        eprintln!("SKIPPED: no simulated GPIO chip: {SIMULATED} needs root, configfs and the module gpio-sim");
+        eprintln!(
+            "SKIPPED: no simulated GPIO chip in {SIMULATED}. As root: modprobe gpio-sim (Linux 5.17 and later, CONFIG_GPIO_SIM=m) and mount -t configfs \
+             none /sys/kernel/config; then run this test as root. What the driver does with pins is tested without: cargo test --lib device::gpio"
+        );
         return;
     };
     let (outputs, inputs) = (vec![chip.line("open-1", 0)], vec![chip.line("passed-1", 1)]);

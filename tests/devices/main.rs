@@ -5,3 +5,4 @@ mod bench;
 mod gate_board;
 mod gpio;
 mod modbus;
+mod seeds;

@@ -232,6 +232,7 @@ impl Rig {
                 profile: Profile::builtin("ironlogic-z2").unwrap(),
                 port: PathBuf::from("/dev/null"),
                 baud: None,
+                rs485: false,
             }),
             door: Some(config.clone()),
         };

@@ -9,6 +9,7 @@ mod audit;
 mod commands;
 mod crm_commands;
 mod doors;
+mod first_sync;
 mod hub;
 mod installer;
 mod journey;

@@ -50,7 +50,7 @@ impl Bench {
         let (stop, stopped) = watch::channel(false);
         let (signal, signals) = mpsc::channel(64);
         let parts = Parts { intake: intake.clone(), signals: signal, hub: hub.clone(), clock: clock.clone(), stop: stopped };
-        let line = Line { port: peer.port.clone(), baud: 115_200, check: Check::Crc, readers };
+        let line = Line { port: peer.port.clone(), baud: 115_200, rs485: true, check: Check::Crc, readers };
         let started = start(line, parts);
         let task = tokio::spawn(started.task);
         Self { intake, hub, clock, actuators: started.actuators, voices: started.voices, signals, stop, task }

@@ -123,7 +123,7 @@ impl Bench {
     }
 
     fn begin_with(profile: &str, port: &Path, commands: Option<serial::Commands>) -> Self {
-        let reader = SerialReader { profile: Profile::builtin(profile).unwrap(), port: port.to_owned(), baud: None };
+        let reader = SerialReader { profile: Profile::builtin(profile).unwrap(), port: port.to_owned(), baud: None, rs485: false };
         let gate = Gate {
             id: GateId::from("n1"),
             title: "Gate 1".to_owned(),

@@ -21,7 +21,16 @@ impl Lime {
     pub fn add_clients(&mut self, count: usize) {
         for _ in 0..count {
             self.seeded += 1;
-            self.add_family(self.seeded);
+            self.add_family(self.seeded, None);
+        }
+    }
+
+    /// Adds so many adults, who have so many children together.
+    pub fn add_families(&mut self, adults: usize, children: usize) {
+        for adult in 0..adults {
+            self.seeded += 1;
+            // Spread evenly, whatever the two figures are.
+            self.add_family(self.seeded, Some((adult + 1) * children / adults - adult * children / adults));
         }
     }
 
@@ -66,11 +75,12 @@ impl Lime {
             .collect()
     }
 
-    fn add_family(&mut self, number: usize) {
+    fn add_family(&mut self, number: usize, children: Option<usize>) {
         let person = people::person(&mut self.random, 1965..2004, None);
         let family = person.last_name.clone();
         let id = format!("c-{number}");
-        let children: Vec<String> = (1..=self.random.usize(0..=3)).map(|child| format!("c-{number}-{child}")).collect();
+        let children = children.unwrap_or_else(|| self.random.usize(0..=3));
+        let children: Vec<String> = (1..=children).map(|child| format!("c-{number}-{child}")).collect();
         // One deposit a family: the children's wristbands draw on it, too.
         let deposit = format!("r-{number}-d");
         self.rights.insert(deposit.clone(), Right::deposit(self.random.i64(2..=40) * 50_000));

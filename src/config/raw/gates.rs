@@ -25,6 +25,8 @@ table! {
         /// Overrides the profile's line speed.
         #[schemars(range(min = 300, max = 4_000_000))]
         baud: At<u32>,
+        /// For a port on RS-485: true, the kernel turns the line round. Default as the board's file says of the port, else false.
+        rs485: At<bool>,
         /// With "mqtt-json": the topic to read.
         topic: At<String>,
         /// With "web-json": the controller's serial number.

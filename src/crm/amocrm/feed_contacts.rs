@@ -150,6 +150,8 @@ impl FeedContacts {
                 // marks.
                 self.cursor = Cursor { cards: Watermark { at, ..Watermark::default() }, events_at: at, events: BTreeMap::new() };
                 self.moved = true;
+                let (reading, request) = Reading::new(LIST, self.cursor.cards.clone(), schema.filters && !self.ignores_filters);
+                (self.phase, self.next) = (Phase::Reading(reading), Some(request));
                 self.keep()
             }
             Phase::Reading(mut reading) => {

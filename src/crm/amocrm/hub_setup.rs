@@ -7,7 +7,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::config::{AmoCrm, Hub, StageRef};
+use crate::config::{AmoCrm, CrmKind, Hub, StageRef};
 use crate::crm::script::{Errand, Line};
 use crate::crm::setup::{Item, Mode, Owner, Plan, SetupError, State, Subject};
 use crate::crm::texts::Texts;
@@ -45,7 +45,8 @@ pub fn known_key() -> LedgerKey {
 pub fn errand(config: AmoCrm, hub: Option<Hub>, texts: Texts, wish: Wish) -> Errand {
     Errand::new(move |line| async move {
         let known = wish.known.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        let mut run = Run { line, texts, wish, known, raw: Raw::default() };
+        let usual = schema::shown(&Hub::usual(&CrmKind::AmoCrm(config.clone()), texts.language).preorders.pipeline);
+        let mut run = Run { line, texts, wish, known, raw: Raw::default(), usual };
         let mut items = setup::passes(&run.line, &config, hub.as_ref(), &run.texts, run.wish.mode, &mut run.raw).await?;
         if let Some(hub) = &hub {
             items.extend(run.products(hub).await?);
@@ -61,6 +62,8 @@ struct Run {
     wish: Wish,
     known: Places,
     raw: Raw,
+    /// The pipeline that is meant where the config names none, as messages have it.
+    usual: String,
 }
 
 /// A pipeline that the config names, and the stages in it, each with where it is named.
@@ -257,6 +260,7 @@ impl Run {
             Problem::Field { .. } => return State::Wrong { found: problem.to_string(), action: words::NOTHING_WRITTEN.text(language) },
         };
         let action = match problem {
+            Problem::Pipeline { .. } if self.usual == *wanted => words::USUAL_PIPELINE,
             Problem::Ambiguous { .. } => words::GIVE_ID,
             Problem::User { .. } => words::GIVE_NAME,
             _ => words::CREATE_OR_NAME,

@@ -257,3 +257,60 @@ fn newest_first(from: i64, limit: usize) -> Way {
 pub fn updated(card: &Value) -> Option<i64> {
     wire::number(card.get("updated_at"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Told;
+    use serde_json::json;
+
+    const LIST: List = List { name: "leads", with: "", label: "GET /leads?updated" };
+    const AT: i64 = 1_795_339_920;
+
+    fn answer(cards: &[(u64, i64, &str)]) -> Answer {
+        let cards: Vec<Value> = cards.iter().map(|(id, at, name)| json!({"id": id, "updated_at": at, "name": name})).collect();
+        let body = json!({"_links": {}, "_embedded": {"leads": cards}}).to_string();
+        Answer { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: body.into() }
+    }
+
+    fn told(card: &Value) -> Option<News> {
+        let at = updated(card)?;
+        let told = Told::Deal { id: wire::id(card.get("id"))?.to_string(), deleted: false };
+        Some(News { told, version: at.to_string(), changed_ms: at * 1000, origin: None, back_fill: false })
+    }
+
+    /// Reads what is there once: the versions that are told, and how far it was read.
+    fn read(mark: Watermark, filters: bool, quiet: bool, cards: &[(u64, i64, &str)]) -> (Vec<String>, Watermark) {
+        let (mut reading, _) = Reading::after(LIST, mark, filters, quiet);
+        match reading.take(&answer(cards), told) {
+            Took::News(news, mark, None) => (news.into_iter().map(|news| news.version).collect(), mark),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_second_edit_within_the_second_that_was_just_read_is_told_once_more_and_then_no_more() {
+        for (filters, quiet) in [(true, false), (true, true), (false, false), (false, true)] {
+            let begin = Watermark { at: AT - 5, ..Watermark::default() };
+            let (first, mark) = read(begin, filters, quiet, &[(1, AT, "Анна"), (2, AT, "Пётр")]);
+            assert_eq!(first, [AT.to_string(), AT.to_string()]);
+            // Across a restart of the box, too.
+            let mark: Watermark = serde_json::from_str(&serde_json::to_string(&mark).unwrap()).unwrap();
+            let (again, mark) = read(mark, filters, quiet, &[(1, AT, "Аня"), (2, AT, "Пётр")]);
+            assert!(again.len() == 1 && again[0].starts_with(&format!("{AT}.")), "{filters} {quiet}: {again:?}");
+            let (nothing, mark) = read(mark, filters, quiet, &[(1, AT, "Аня"), (2, AT, "Пётр")]);
+            assert!(nothing.is_empty());
+            let (third, _) = read(mark, filters, quiet, &[(1, AT, "Анюта"), (2, AT + 1, "Пётр")]);
+            assert_eq!((third.len(), third.contains(&(AT + 1).to_string())), (2, true));
+            assert!(!third.contains(&again[0]), "each edit has a version of its own");
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_an_earlier_version_is_read_and_tells_nothing_twice() {
+        let mark: Watermark = serde_json::from_str(&format!(r#"{{"at":{AT},"seen":{{"1":{AT}}}}}"#)).unwrap();
+        let (told, mark) = read(mark, true, false, &[(1, AT, "Анна")]);
+        assert!(told.is_empty());
+        assert_eq!(read(mark, true, false, &[(1, AT, "Аня")]).0.len(), 1);
+    }
+}

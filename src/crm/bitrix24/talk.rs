@@ -266,6 +266,12 @@ pub struct Talk {
 }
 
 impl Talk {
+    /// Keeps a line for the ledger, and knows it from now on.
+    pub(super) fn learn(&mut self, key: LedgerKey, value: Option<String>) {
+        self.kept.put(key.clone(), value.clone());
+        self.book.learn(key, value);
+    }
+
     async fn all(&mut self, kept: Option<Schema>) -> Result<(), Halt> {
         if !self.tasks.iter().map(|task| task.seq).chain(self.errands.iter().map(|errand| errand.seq)).any(|seq| self.book.is_open(seq)) {
             return Ok(());

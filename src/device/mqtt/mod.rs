@@ -12,7 +12,7 @@ mod driver;
 mod json;
 mod relays;
 mod shelly;
-mod speech;
+pub mod speech;
 mod wirenboard;
 
 pub use driver::start;
@@ -68,7 +68,9 @@ impl MqttModule {
 }
 
 impl MqttSpeech {
-    fn speech(&self) -> Box<dyn Speech> {
+    /// Its language.
+    #[must_use]
+    pub fn speech(&self) -> Box<dyn Speech> {
         match self {
             Self::WirenBoard(names) => Box::new(wirenboard::Speaker::new(names.clone())),
             Self::Shelly { prefix } => Box::new(shelly::Speaker::new(prefix.clone())),

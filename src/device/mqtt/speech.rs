@@ -6,7 +6,7 @@ use crate::domain::Direction;
 
 /// A subscription that a language needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ear {
+pub struct Ear {
     /// The filter.
     pub filter: String,
     /// Each message counts, also those sent while we were away. Else only what is true now does.
@@ -15,16 +15,19 @@ pub(super) struct Ear {
 
 /// An order to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub enum Act {
     /// On for so many milliseconds.
-    On { pulse_ms: u32 },
+    On {
+        /// For so long, milliseconds.
+        pulse_ms: u32,
+    },
     /// Off.
     Off,
 }
 
 /// An order, and the time that is left for it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
+pub struct Wish {
     /// Names it.
     pub id: Uuid,
     /// The output.
@@ -41,7 +44,7 @@ pub(super) struct Wish {
 
 /// A message to publish, and what the device says when it has done it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Said {
+pub struct Said {
     /// Where to.
     pub topic: String,
     /// What.
@@ -52,7 +55,7 @@ pub(super) struct Said {
 
 /// By what the answer to an order is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub enum Answer {
     /// The output says that it is so.
     Output {
         /// Which.
@@ -66,7 +69,7 @@ pub(super) enum Answer {
 
 /// What a message of the device says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub enum Heard {
     /// An output is on or off.
     Output {
         /// Which.
@@ -130,7 +133,7 @@ pub(super) enum Heard {
 }
 
 /// A device's language.
-pub(super) trait Speech: Send {
+pub trait Speech: Send {
     /// What to subscribe to.
     fn ears(&self) -> Vec<Ear>;
 

@@ -16,6 +16,7 @@ use crate::codec::osdp::{Deframer, Frame, Next, Settings};
 use crate::device::{Contact, Parts, Signalled};
 use crate::source::serial::backoff::Backoff;
 use crate::source::serial::link::{Happened, Link};
+use crate::source::serial::turn::TurnRound;
 use crate::source::{Intake, Refused, Taken};
 
 /// Waits between attempts to open the port.
@@ -51,6 +52,7 @@ pub(super) async fn run(line: Line, parts: Parts, asks: mpsc::Receiver<Ask>) {
         .collect();
     let task = Task {
         settings: line.settings(),
+        turn_round: TurnRound::new(line.rs485),
         path: line.port,
         readers,
         deframer: Deframer::new(line.check),
@@ -74,6 +76,7 @@ pub(super) async fn run(line: Line, parts: Parts, asks: mpsc::Receiver<Ask>) {
 struct Task {
     path: PathBuf,
     settings: crate::codec::Line,
+    turn_round: TurnRound,
     readers: Vec<Reader>,
     deframer: Deframer,
     link: Link,
@@ -210,7 +213,8 @@ impl Task {
 
     fn happened(&mut self, happened: Happened, buffer: &[u8]) {
         match happened {
-            Happened::Opened | Happened::Idle => {}
+            Happened::Opened => self.turn_round.opened(&self.link, &self.path),
+            Happened::Idle => {}
             Happened::Up { .. } => {
                 self.reopen.reset();
                 self.deframer.reset();

@@ -36,6 +36,8 @@ pub struct Line {
     pub port: PathBuf,
     /// Bits a second.
     pub baud: u32,
+    /// The kernel turns the line round for each frame; else the adapter does it by itself.
+    pub rs485: bool,
     /// How frames are checked.
     pub check: Check,
     /// At least one; no two with one address.
@@ -72,7 +74,7 @@ pub fn lines(config: &Config, mut wire: impl FnMut(&crate::config::Gate) -> (Wir
         let one = Reader { wiring, title: gate.title.clone(), address: reader.address, key, cards: reader.cards, grants };
         match lines.iter_mut().find(|line| line.port == reader.line) {
             Some(line) => line.readers.push(one),
-            None => lines.push(Line { port: reader.line.clone(), baud: reader.baud, check: reader.check, readers: vec![one] }),
+            None => lines.push(Line { port: reader.line.clone(), baud: reader.baud, rs485: reader.rs485, check: reader.check, readers: vec![one] }),
         }
     }
     Ok(lines)

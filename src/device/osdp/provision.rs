@@ -12,6 +12,7 @@ use super::line::random;
 use crate::clock::{Clock, SharedClock};
 use crate::codec::osdp::{ANSWER_MS, Access, Check, Command, Deframer, Event, Key, Next, Order, Outcome, Session, Settings, Trouble};
 use crate::source::serial::link::{Happened, Link};
+use crate::source::serial::turn::TurnRound;
 
 /// One session is found, or not, within this time.
 const FIND: Duration = Duration::from_secs(6);
@@ -24,6 +25,8 @@ pub struct Task {
     pub port: PathBuf,
     /// Bits a second.
     pub baud: u32,
+    /// The kernel turns the line round.
+    pub rs485: bool,
     /// How frames are checked.
     pub check: Check,
     /// The reader's address.
@@ -102,18 +105,22 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     async fn open(task: &'a Task, clock: &'a SharedClock) -> Result<Self, NotGiven> {
         let mut line = Self { task, clock: clock.as_ref(), link: Link::new(), buffer: [0; 512] };
+        let mut turn = TurnRound::new(task.rs485);
         loop {
             match line.next().await {
                 Happened::Up { .. } => return Ok(line),
                 Happened::Lost(why) => return Err(NotGiven::Port(why)),
                 Happened::Slow => return Err(NotGiven::Port("the port hangs: its driver does not answer".to_owned())),
-                Happened::Opened | Happened::Bytes(_) | Happened::Idle => {}
+                Happened::Opened => turn.opened(&line.link, &task.port),
+                Happened::Bytes(_) | Happened::Idle => {}
             }
         }
     }
 
     async fn next(&mut self) -> Happened {
-        let settings = super::Line { port: self.task.port.clone(), baud: self.task.baud, check: self.task.check, readers: Vec::new() }.settings();
+        let settings =
+            super::Line { port: self.task.port.clone(), baud: self.task.baud, rs485: self.task.rs485, check: self.task.check, readers: Vec::new() }
+                .settings();
         self.link.next(&self.task.port, settings, None, &mut self.buffer, true, None).await
     }
 

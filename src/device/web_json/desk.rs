@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::time::{Instant, sleep_until};
 
-use super::Controller;
-use super::cards::{AllowList, Cards};
+use super::cards::{Cards, News};
 use super::events::{self, Meaning};
+use super::kept::Kept;
 use super::orders::{Orders, Whose};
 use super::wire::{self, Event, Message, Request};
+use super::{Controller, Staff};
 use crate::device::{Actuator, NotOpened, Open, Ordered, Parts, Signal, Signalled, Told, Voice, Wiring};
 use crate::domain::{DeviceRecord, Direction, GateId, Medium, MediumKind, PassageState, Personal, Sync};
 use crate::source::mqtt::seen::Ids;
@@ -36,15 +37,17 @@ struct NotTaken;
 pub(super) struct Desk {
     controller: Controller,
     timezone: TimeZone,
-    allowed: Option<Arc<dyn AllowList>>,
     parts: Parts,
     state: Mutex<State>,
+    /// What the controller holds of the staff's cards; held for as long as a command of theirs is made, so that what is kept is always the newest.
+    kept: Option<tokio::sync::Mutex<Kept>>,
 }
 
 #[derive(Default)]
 struct State {
     orders: Orders,
-    cards: Cards,
+    /// The list that it is brought to hold, where there is one.
+    cards: Option<Cards>,
     /// Signals that were passed on, by the events' names.
     told: Ids,
     last_seen: Option<Instant>,
@@ -53,13 +56,18 @@ struct State {
 }
 
 impl Desk {
-    pub fn new(controller: Controller, timezone: TimeZone, allowed: Option<Arc<dyn AllowList>>, parts: Parts) -> Self {
+    pub fn new(controller: Controller, timezone: TimeZone, staff: Option<&Staff>, parts: Parts) -> Self {
         let mut state = State::default();
         for (direction, card) in &controller.opened_before {
             // As the controller spells it.
             state.orders.opened_before(*direction, format!("{:0>12}", card.reveal()));
         }
-        Self { controller, timezone, allowed, parts, state: Mutex::new(state) }
+        let kept = staff.map(|staff| {
+            let (kept, held) = Kept::open(&staff.folder, controller.serial);
+            state.cards = Some(Cards::new(staff.cards.cards().clone(), held));
+            tokio::sync::Mutex::new(kept)
+        });
+        Self { controller, timezone, parts, state: Mutex::new(state), kept }
     }
 
     pub fn serial(&self) -> u64 {
@@ -90,7 +98,7 @@ impl Desk {
         for message in request.messages {
             match message {
                 Message::PowerOn { id } => {
-                    self.state().cards.forget();
+                    self.state().cards.iter_mut().for_each(Cards::started);
                     answers.push(json!({ "id": id, "operation": "set_active", "active": 1, "online": u8::from(self.controller.online) }));
                 }
                 Message::CheckAccess { id, card, direction } => {
@@ -102,26 +110,68 @@ impl Desk {
                         answers.push(json!({ "id": id, "operation": "events", "events_success": wire::events_success(count, last_event) }));
                     }
                 }
-                Message::Done { id, success } => {
-                    let mut state = self.state();
-                    if !state.orders.done(id, success) && !state.cards.done(id, success) {
-                        tracing::debug!(module = self.controller.id, "the controller answers a command that nobody waits for");
-                    }
-                }
+                Message::Done { id, success } => self.done(id, success),
                 Message::Ping => {}
                 Message::Other => tracing::warn!(module = self.controller.id, "the controller sends something that is not understood"),
             }
         }
-        self.put_together(&answers)
+        let staff = self.staff().await;
+        self.put_together(&answers, staff)
     }
 
-    fn put_together(&self, answers: &[Value]) -> String {
+    /// What became of a command.
+    fn done(&self, id: u64, success: bool) {
+        let (news, done) = {
+            let mut state = self.state();
+            if state.orders.done(id, success) {
+                return;
+            }
+            match &mut state.cards {
+                Some(cards) => (cards.done(id, success), cards.is_done()),
+                None => (None, false),
+            }
+        };
+        let module = &self.controller.id;
+        match news {
+            None => tracing::debug!(module, "the controller answers a command that nobody waits for"),
+            Some(News::Refused(refused)) => {
+                tracing::warn!(
+                    module,
+                    refused,
+                    "the controller does not take a card of the staff's: is its list full? The others are told, it is tried again when it starts"
+                );
+            }
+            Some(News::NotCleared) => tracing::warn!(module, "the controller does not clear its list of cards; it is tried again"),
+            Some(News::None) => {}
+        }
+        if news.is_some() && done {
+            tracing::info!(module, "the controller's list is the staff's cards");
+        }
+    }
+
+    /// The next command for its own list. What it may do is on disk by then.
+    async fn staff(&self) -> Option<Value> {
+        let mut kept = self.kept.as_ref()?.lock().await;
         let id = self.command_id();
+        let (command, held) = {
+            let mut state = self.state();
+            let cards = state.cards.as_mut()?;
+            (cards.next(id), cards.held().cloned())
+        };
+        if let Err(error) = kept.keep(held).await {
+            tracing::error!(module = self.controller.id, %error, "what the controller holds cannot be kept, so its list of cards is left as it is for now");
+            self.state().cards.iter_mut().for_each(Cards::end);
+            return None;
+        }
+        command
+    }
+
+    fn put_together(&self, answers: &[Value], staff: Option<Value>) -> String {
         let now = Instant::now();
         let mut state = self.state();
         let mut commands = state.orders.commands(now);
         let orders = commands.len();
-        commands.extend(self.allowed.as_deref().and_then(|allowed| state.cards.next(allowed, id)));
+        commands.extend(staff);
         let (text, held) = wire::answer(self.local_time().as_deref(), self.interval_s(), answers, &commands);
         state.orders.left(held.min(orders), now);
         text

@@ -4,25 +4,28 @@
 //! all that the event says, and the batch is acknowledged when all of it is on disk. Where the box decides, a card that is presented is a reading like any
 //! other; the door's order to open is the answer that the controller waits for. An order without a card waits for the controller's next request.
 //!
+//! Where the config has a list of staff's cards, each controller's own list is kept the same: it lets them in while the box is away.
+//!
 //! The listener is off unless the config gives it an address. A controller is known by its serial number; a password can be asked for besides. There is no
 //! TLS, for the controllers' own cannot be relied on: this belongs on a network of its own.
 //!
-//! Never: an event acknowledged before it is on disk; a controller's clock trusted; an order carried out after it expired.
+//! Never: an event acknowledged before it is on disk; a controller's clock trusted; an order carried out after it expired; the number of a card in log or status.
 
 mod cards;
 mod desk;
 mod events;
+mod kept;
 mod orders;
 mod server;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub mod wire;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use cards::AllowList;
-
+use crate::config::StaffCards;
 use crate::device::{Actuator, Parts, Started, Voice, Wiring};
 use crate::domain::{Direction, Personal, Secret};
 use desk::{Desk, Leaf};
@@ -38,6 +41,17 @@ pub struct WebJson {
     pub timezone: jiff::tz::TimeZone,
     /// The controllers.
     pub controllers: Vec<Controller>,
+    /// What each of them is to hold in its own list; nothing: its list is left as it is.
+    pub staff: Option<Staff>,
+}
+
+/// The cards of staff, whom controllers let in when they decide alone.
+#[derive(Clone, Debug)]
+pub struct Staff {
+    /// The cards.
+    pub cards: StaffCards,
+    /// Where it is remembered what each controller holds: a folder of its own.
+    pub folder: PathBuf,
 }
 
 /// A controller.
@@ -68,13 +82,13 @@ pub enum Evidence {
     None,
 }
 
-/// A driver for all controllers. `bound` takes the place of `listen`; `allowed` is what the controllers let in when they decide alone.
+/// A driver for all controllers. `bound` takes the place of `listen`.
 #[must_use]
-pub fn start(config: WebJson, allowed: Option<Arc<dyn AllowList>>, parts: Parts, bound: Option<TcpListener>) -> Started {
+pub fn start(config: WebJson, parts: Parts, bound: Option<TcpListener>) -> Started {
     let desks: Vec<Arc<Desk>> = config
         .controllers
         .into_iter()
-        .map(|controller| Arc::new(Desk::new(controller, config.timezone.clone(), allowed.clone(), parts.clone())))
+        .map(|controller| Arc::new(Desk::new(controller, config.timezone.clone(), config.staff.as_ref(), parts.clone())))
         .collect();
     let (mut actuators, mut voices) = (Vec::new(), Vec::new());
     for desk in &desks {

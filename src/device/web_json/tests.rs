@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,8 +16,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{AllowList, Controller, Evidence, WebJson, start};
+use super::{Controller, Evidence, Staff, WebJson, start};
 use crate::clock::{Clock, ManualClock};
+use crate::config::StaffCards;
 use crate::device::{Actuator, NotOpened, Open, Parts, Signal, Signalled, Told, Voice, Wiring};
 use crate::domain::{Direction, GateId, PassageState, Secret};
 use crate::journal::{HostDisk, Journal, Options, Record, Store};
@@ -96,7 +97,15 @@ fn controller() -> Controller {
 }
 
 impl Rig {
-    fn of(folder: &Path, controller: Controller, password: Option<&str>, allowed: Option<Arc<dyn AllowList>>) -> Self {
+    fn of(folder: &Path, controller: Controller, password: Option<&str>) -> Self {
+        Self::with(folder, controller, password, None)
+    }
+
+    fn with_staff(folder: &Path, controller: Controller, staff: Option<Staff>) -> Self {
+        Self::with(folder, controller, None, staff)
+    }
+
+    fn with(folder: &Path, controller: Controller, password: Option<&str>, staff: Option<Staff>) -> Self {
         let clock = Arc::new(ManualClock::synced(1_795_342_500_000));
         let journal = Journal::open(Arc::new(HostDisk), Options::new(folder, clock.clone())).unwrap();
         let (sender, read) = mpsc::unbounded_channel();
@@ -107,8 +116,8 @@ impl Rig {
         let bound = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = bound.local_addr().unwrap();
         let timezone = jiff::tz::TimeZone::get("Asia/Yekaterinburg").unwrap();
-        let config = WebJson { listen: address, password: password.map(Secret::new), timezone, controllers: vec![controller] };
-        let mut started = start(config, allowed, parts, Some(bound));
+        let config = WebJson { listen: address, password: password.map(Secret::new), timezone, controllers: vec![controller], staff };
+        let mut started = start(config, parts, Some(bound));
         let (relay, voice) = (started.actuators.swap_remove(0).1, started.voices.swap_remove(0).1);
         let task = tokio::spawn(started.task);
         Self { address, desk, read, signals, relay, voice, clock, stop, task }
@@ -172,7 +181,7 @@ fn events(id: u64, events: &[Value]) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_plays_the_documented_dialogue() {
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::of(folder.path(), controller(), Some("s3cret"), None);
+    let mut rig = Rig::of(folder.path(), controller(), Some("s3cret"));
     let body = json!({ "type": "Z5RWEB", "sn": 44_374, "messages": [
         { "id": 358_532_290, "operation": "power_on", "fw": "3.42", "conn_fw": "1.0.157", "active": 0, "mode": 0, "controller_ip": "172.16.130.233", "reader_protocol": "wiegand" },
         { "id": 3, "operation": "events", "events": [event(4, CARD, 0), event(16, CARD, 1)] },
@@ -195,7 +204,7 @@ async fn curl_plays_the_documented_dialogue() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_taken_once_however_often_they_are_told_also_after_a_kill_ahead_of_the_answer() {
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::of(folder.path(), controller(), None, None);
+    let mut rig = Rig::of(folder.path(), controller(), None);
     let batch = [event(16, CARD, 1), event(17, CARD, 9), event(16, CARD, 1), event(2, "0000000000AA", 3), event(12, "000000000000", 4)];
     // The answer is lost twice, and the same is told again.
     for id in 1..=3 {
@@ -223,7 +232,7 @@ async fn events_are_taken_once_however_often_they_are_told_also_after_a_kill_ahe
     drop(rig.desk);
     tokio::task::spawn_blocking(move || journal.close()).await.unwrap();
 
-    let mut again = Rig::of(folder.path(), controller(), None, None);
+    let mut again = Rig::of(folder.path(), controller(), None);
     assert_eq!(again.post(events(5, &[event(16, "00000000BEEF", 5), event(16, CARD, 1)])).await[0]["events_success"], 2);
     assert!(again.read.try_recv().is_err(), "both were known from the disk");
     assert!(again.signals.try_recv().is_ok_and(|signalled| signalled.signal == Signal::Link(true)));
@@ -233,7 +242,7 @@ async fn events_are_taken_once_however_often_they_are_told_also_after_a_kill_ahe
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_on_disk_is_not_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::of(folder.path(), controller(), None, None);
+    let mut rig = Rig::of(folder.path(), controller(), None);
     rig.desk.refuses.store(true, Ordering::SeqCst);
     assert!(rig.post(events(1, &[event(16, CARD, 1)])).await.is_empty());
     rig.desk.refuses.store(false, Ordering::SeqCst);
@@ -245,7 +254,7 @@ async fn what_is_not_on_disk_is_not_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_box_decides_the_doors_order_is_the_answer_and_its_visit_makes_no_second_pass() {
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::of(folder.path(), Controller { online: true, ..controller() }, None, None);
+    let mut rig = Rig::of(folder.path(), Controller { online: true, ..controller() }, None);
     let power_on = rig.post(json!([{ "id": 1, "operation": "power_on" }])).await;
     assert_eq!(power_on[0]["online"], 1);
     let ask = |id: u64| json!([{ "id": id, "operation": "check_access", "card": CARD, "reader": 1 }]);
@@ -296,7 +305,7 @@ async fn where_the_box_decides_the_doors_order_is_the_answer_and_its_visit_makes
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_without_a_card_goes_with_the_next_request_or_never() {
     let folder = tempfile::tempdir().unwrap();
-    let mut rig = Rig::of(folder.path(), controller(), None, None);
+    let mut rig = Rig::of(folder.path(), controller(), None);
     let ping = json!([{ "id": 1, "operation": "ping", "active": 1, "mode": 0 }]);
     assert_eq!(rig.relay.open(rig.order(0)).await, Err(NotOpened::Expired));
     assert_eq!(rig.relay.open(rig.order(50)).await, Err(NotOpened::Expired), "the controller did not come in time");
@@ -324,7 +333,7 @@ async fn an_order_without_a_card_goes_with_the_next_request_or_never() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_wrong_passwords_floods_and_slow_talkers_are_turned_away() {
     let folder = tempfile::tempdir().unwrap();
-    let rig = Rig::of(folder.path(), controller(), Some("s3cret"), None);
+    let rig = Rig::of(folder.path(), controller(), Some("s3cret"));
     let body = |serial: u64| json!({ "sn": serial, "messages": [] }).to_string();
     let basic = "Authorization: Basic eDpzM2NyZXQ=\r\n";
     // Says half a word and waits: nobody else has to.
@@ -349,46 +358,116 @@ async fn strangers_wrong_passwords_floods_and_slow_talkers_are_turned_away() {
     rig.stop().await;
 }
 
-struct List(Mutex<(u64, BTreeSet<String>)>);
+/// A controller that carries out what it is told of its list, or refuses it.
+#[derive(Default)]
+struct Board {
+    list: BTreeSet<String>,
+    told: Vec<String>,
+}
 
-impl AllowList for List {
-    fn version(&self) -> u64 {
-        self.0.lock().unwrap().0
+impl Board {
+    /// Asks for commands until there are none. `refuses`: a card that it does not take.
+    async fn asks(&mut self, rig: &Rig, first: Value, refuses: Option<&str>) {
+        let mut said = first;
+        loop {
+            let Some(command) = rig.post(said).await.into_iter().find(|message| message["operation"] != "set_active") else { return };
+            let good = refuses.is_none_or(|card| !command.to_string().contains(card));
+            if good {
+                self.obeys(&command);
+            }
+            self.told.push(command["operation"].as_str().unwrap().to_owned());
+            said = json!([{ "id": command["id"], "success": u8::from(good) }]);
+        }
     }
 
-    fn cards(&self) -> BTreeSet<String> {
-        self.0.lock().unwrap().1.clone()
+    fn obeys(&mut self, command: &Value) {
+        let cards = command["cards"].as_array().into_iter().flatten().map(|card| card["card"].as_str().unwrap().to_owned());
+        match command["operation"].as_str().unwrap() {
+            "clear_cards" => self.list.clear(),
+            "add_cards" => self.list.extend(cards),
+            "del_cards" => cards.for_each(|card| {
+                self.list.remove(&card);
+            }),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_controller_is_brought_to_hold_the_list() {
+async fn a_controllers_list_is_the_staffs_cards_and_only_what_changed_is_told_over_restarts_and_refusals() {
     let folder = tempfile::tempdir().unwrap();
-    let cards: BTreeSet<String> = (0..40).map(|n| format!("{n:012X}")).collect();
-    let list = Arc::new(List(Mutex::new((1, cards.clone()))));
-    let rig = Rig::of(folder.path(), controller(), None, Some(list.clone()));
-    let mut held = BTreeSet::new();
-    let obey = async |held: &mut BTreeSet<String>| {
-        let mut said = json!([{ "id": 1, "operation": "power_on" }]);
-        for _ in 0..20 {
-            let Some(command) = rig.post(said).await.into_iter().find(|message| message["operation"] != "set_active") else { break };
-            let named = |command: &Value| {
-                command["cards"].as_array().unwrap().iter().map(|card| card["card"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-            };
-            match command["operation"].as_str().unwrap() {
-                "clear_cards" => held.clear(),
-                "add_cards" => held.extend(named(&command)),
-                "del_cards" => held.retain(|card| !named(&command).contains(card)),
-                other => panic!("{other}"),
-            }
-            said = json!([{ "id": command["id"], "success": 1 }]);
-        }
+    let cards = |numbers: std::ops::Range<u64>| numbers.map(|n| format!("{n:012X}")).collect::<BTreeSet<String>>();
+    let rig = |cards: &BTreeSet<String>| {
+        let text = cards.iter().map(|card| format!("{card} # of the staff\n")).collect::<String>();
+        let staff = Staff { cards: StaffCards::parse(&text).unwrap(), folder: folder.path().join("controllers") };
+        Rig::with_staff(folder.path(), controller(), Some(staff))
     };
-    obey(&mut held).await;
-    assert_eq!(held, cards);
-    let fewer: BTreeSet<String> = cards.into_iter().skip(3).collect();
-    *list.0.lock().unwrap() = (2, fewer.clone());
-    obey(&mut held).await;
-    assert_eq!(held, fewer);
+    let ping = || json!([{ "id": 1, "operation": "ping", "active": 1, "mode": 0 }]);
+    let mut board = Board { list: ["0000000000FF".to_owned()].into(), told: Vec::new() };
+
+    // The first time: what is in it is not known.
+    let first = rig(&cards(1..41));
+    board.asks(&first, json!([{ "id": 1, "operation": "power_on" }]), None).await;
+    assert_eq!(board.list, cards(1..41));
+    assert_eq!(board.told(), ["clear_cards", "add_cards", "add_cards", "add_cards"]);
+    first.stop().await;
+
+    // The gateway starts again: nothing is told twice. The controller starts again, perhaps empty: all is, and nothing is cleared.
+    let again = rig(&cards(1..41));
+    board.asks(&again, ping(), None).await;
+    assert!(board.told().is_empty());
+    board.list.clear();
+    board.asks(&again, json!([{ "id": 1, "operation": "power_on" }]), None).await;
+    assert_eq!((board.list.clone(), board.told()), (cards(1..41), vec!["add_cards".to_owned(); 3]));
+    again.stop().await;
+
+    // Another list: only the difference, of which the controller does not take one card. The box dies before it hears of a removal, and goes on with it.
+    let other = rig(&cards(4..46));
+    let removal = other.post(ping()).await.remove(0);
+    assert_eq!((&removal["operation"], removal["cards"].as_array().unwrap().len()), (&json!("del_cards"), 3));
+    board.obeys(&removal);
+    other.stop().await;
+    let other = rig(&cards(4..46));
+    board.asks(&other, ping(), Some("00000000002A")).await;
+    let mut taken = cards(4..46);
+    taken.remove("00000000002A");
+    assert_eq!(board.list, taken);
+    let told = board.told();
+    assert_eq!(told.iter().filter(|operation| *operation == "del_cards").count(), 1, "{told:?}");
+    assert!(!told.contains(&"clear_cards".to_owned()), "{told:?}");
+    // Not for ever; and when the controller starts, once more.
+    board.asks(&other, ping(), None).await;
+    assert!(board.told().is_empty());
+    board.asks(&other, json!([{ "id": 1, "operation": "power_on" }]), None).await;
+    assert_eq!((board.list.clone(), board.told()), (cards(4..46), vec!["add_cards".to_owned(); 3]));
+    other.stop().await;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.path().join("controllers/44374.json")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "numbers of cards are nobody's business");
+
+    // No list in the config: the controller's is left alone.
+    let none = Rig::of(folder.path(), controller(), None);
+    board.asks(&none, json!([{ "id": 1, "operation": "power_on" }]), None).await;
+    assert_eq!((board.told(), board.list), (Vec::new(), cards(4..46)));
+    none.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_kept_is_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (blocked, text) = (folder.path().join("controllers"), "BEEF\n");
+    // A file where the folder should be.
+    std::fs::write(&blocked, "").unwrap();
+    let staff = Staff { cards: StaffCards::parse(text).unwrap(), folder: blocked.clone() };
+    let rig = Rig::with_staff(folder.path(), controller(), Some(staff));
+    let mut board = Board::default();
+    board.asks(&rig, json!([{ "id": 1, "operation": "power_on" }]), None).await;
+    assert!(board.told().is_empty());
+    std::fs::remove_file(&blocked).unwrap();
+    board.asks(&rig, json!([{ "id": 2, "operation": "ping", "active": 1, "mode": 0 }]), None).await;
+    assert_eq!(board.told(), ["clear_cards", "add_cards"]);
     rig.stop().await;
 }

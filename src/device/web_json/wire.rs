@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use crate::domain::Direction;
 
 /// Longest answer that a controller takes, bytes.
-pub(super) const MOST_ANSWER: usize = 1_500;
+pub const MOST_ANSWER: usize = 1_500;
 /// Most messages and events of one request: a controller sends a handful.
 const MOST_MESSAGES: usize = 64;
 const MOST_EVENTS: usize = 256;
 
 /// A request of a controller.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Request {
+pub struct Request {
     /// The controller's serial number.
     pub serial: u64,
     /// What it says, in order.
@@ -25,7 +25,7 @@ pub(super) struct Request {
 
 /// One message of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Message {
+pub enum Message {
     /// It has started, and wants to know how to work.
     PowerOn {
         /// The message's id; the answer carries it.
@@ -66,7 +66,7 @@ pub(super) enum Message {
 
 /// One event, as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Event {
+pub struct Event {
     /// The code.
     pub code: u64,
     /// Twelve hex digits; all zero: no card.
@@ -109,7 +109,8 @@ fn unsigned(value: Option<&Value>) -> Option<u64> {
 }
 
 /// Reads a request. `None`: not one.
-pub(super) fn read(body: &[u8]) -> Option<Request> {
+#[must_use]
+pub fn read(body: &[u8]) -> Option<Request> {
     let raw: Raw = serde_json::from_slice(body).ok()?;
     let serial = u64::try_from(raw.sn.value()?).ok()?;
     (raw.messages.len() <= MOST_MESSAGES).then(|| Request { serial, messages: raw.messages.iter().map(message).collect() })
@@ -152,7 +153,7 @@ fn event(raw: &Value) -> Option<Event> {
 }
 
 /// Where an event has no card.
-pub(super) const NO_CARD: &str = "000000000000";
+pub const NO_CARD: &str = "000000000000";
 
 /// Twelve hex digits, upper case.
 fn card(value: &Value) -> Option<String> {
@@ -162,7 +163,8 @@ fn card(value: &Value) -> Option<String> {
 }
 
 /// Puts an answer together: what must be said first, then commands as far as they fit. Returns it, and how many of the commands it holds.
-pub(super) fn answer(date: Option<&str>, interval_s: u64, answers: &[Value], commands: &[Value]) -> (String, usize) {
+#[must_use]
+pub fn answer(date: Option<&str>, interval_s: u64, answers: &[Value], commands: &[Value]) -> (String, usize) {
     let whole = |messages: &[&Value]| {
         let mut body = json!({ "interval": interval_s, "messages": messages });
         if let (Some(date), Some(body)) = (date, body.as_object_mut()) {
@@ -187,7 +189,8 @@ pub(super) fn answer(date: Option<&str>, interval_s: u64, answers: &[Value], com
 
 /// The number by which a batch of events is acknowledged. The two sources disagree: one answers how many there were, one the number of the last where the
 /// firmware says it. To be tried on hardware; only this function knows.
-pub(super) fn events_success(count: usize, last_event: Option<u64>) -> u64 {
+#[must_use]
+pub fn events_success(count: usize, last_event: Option<u64>) -> u64 {
     last_event.filter(|last| *last > 0).unwrap_or(count as u64)
 }
 

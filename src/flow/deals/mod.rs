@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use crate::lime::feed::point_key;
 pub use rows::{Row, difference, rows};
-pub use rules::{Fit, NOT_YET, NOT_YET_PAUSE, is_new, rule_for};
+pub use rules::{Fit, NOT_YET, NOT_YET_PAUSE, alike, is_new, rule_for};
 pub use sold::{GivenBack, Sold, next_look, sold_key};
 pub use tree::{Groups, Leaf, product_key, tree_key, upwards};
 

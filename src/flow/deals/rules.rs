@@ -79,6 +79,8 @@ fn within(line: &ReceiptLine, wanted: &StageRef, groups: &dyn Groups) -> Option<
     line.last().is_some_and(|(_, leaf)| leaf.is_some()).then_some(false)
 }
 
-fn alike(one: &str, two: &str) -> bool {
+/// Whether two names are one to people.
+#[must_use]
+pub fn alike(one: &str, two: &str) -> bool {
     one.trim().to_lowercase() == two.trim().to_lowercase()
 }

@@ -94,7 +94,7 @@ fn while_the_tree_is_not_read_only_what_depends_on_it_waits() {
     assert_eq!(number(&[rule(None), by_group.clone()], &nothing), Some(0), "a rule that comes first is not kept waiting");
     assert_eq!(number(&[DealRule { at_least: Some(100_000), ..by_group.clone() }], &nothing), None, "it does not fit, whatever the group");
     let walking = |key: &LedgerKey| if *key == tree_key() { Some(r#"{"cursor":"3","walk":{"told":2}}"#.to_owned()) } else { groups(key) };
-    assert_eq!(number(&[by_group.clone()], &walking), Some(0), "what is known counts at once");
+    assert_eq!(number(std::slice::from_ref(&by_group), &walking), Some(0), "what is known counts at once");
     let half = |key: &LedgerKey| walking(key).filter(|_| key.key != "g-1");
     assert_eq!(number(&[by_group], &half), Some(404));
     assert!(groups.is_read() && !walking.is_read() && !nothing.is_read());

@@ -16,6 +16,7 @@ pub(crate) mod link;
 pub(crate) mod port;
 pub(crate) mod queue;
 mod report;
+pub(crate) mod turn;
 mod voice;
 
 use std::pin::Pin;
@@ -38,6 +39,7 @@ use likeness::Likeness;
 use link::{Happened, Link};
 use queue::Queue;
 use report::Report;
+use turn::TurnRound;
 
 /// Waits between attempts to open the port: reopened within 2 s of a replug, the 200 ms of stale bytes included.
 const REOPEN_MS: (u64, u64) = (100, 1_500);
@@ -68,6 +70,7 @@ pub async fn run_with(
     let queue = Queue::new(gate.id, reader.profile.repeats(), reader.profile.answers.clone());
     let line = Line { baud: reader.baud.unwrap_or(reader.profile.line.baud), ..reader.profile.line };
     let task = Task {
+        turn: TurnRound::new(reader.rs485),
         decoder: reader.profile.decoder(),
         reader,
         intake,
@@ -95,6 +98,7 @@ struct Task {
     decoder: Box<dyn Decoder>,
     queue: Queue,
     link: Link,
+    turn: TurnRound,
     /// The head of the queue on its way to disk.
     taking: Option<Taking>,
     /// The head was refused and is tried again then.
@@ -161,7 +165,10 @@ impl Task {
     async fn happened(&mut self, happened: Happened, buffer: &[u8]) {
         let now_ms = self.clock.boot_ms();
         match happened {
-            Happened::Opened => self.report.opened(),
+            Happened::Opened => {
+                self.turn.opened(&self.link, &self.reader.port);
+                self.report.opened();
+            }
             Happened::Up { stale } => {
                 self.reopen.reset();
                 self.decoder.reset();

@@ -1,5 +1,7 @@
-//! A controller that comes over HTTP and asks for each card, over restarts of the gateway between its question and its report.
+//! A controller that comes over HTTP: it asks for each card, over restarts of the gateway between its question and its report; and its own list is brought
+//! to hold the staff's cards.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -121,4 +123,54 @@ fn a_restart_between_the_answer_and_the_report_makes_no_second_pass() {
     let owed = park.journal().iter().filter(|pass| pass["door"]["decision"]["admitted"] == true && pass["passage"] != "not_passed").count();
     assert_eq!(charged(&park), owed as u64);
     park.venue.output(&["verify"], 0);
+}
+
+/// Answers commands for its list until there are none; gives what they were.
+fn obeys(controller: &mut Controller, list: &mut BTreeSet<String>) -> Vec<String> {
+    let mut operations = Vec::new();
+    let mut said = json!([{ "id": 1, "operation": "ping", "active": 1, "mode": 0 }]);
+    loop {
+        let answer = controller.posts(&said).expect("the gateway runs");
+        let Some(command) = answer.first() else { return operations };
+        let cards = command["cards"].as_array().into_iter().flatten().map(|card| card["card"].as_str().unwrap().to_owned());
+        match command["operation"].as_str().unwrap() {
+            "clear_cards" => list.clear(),
+            "add_cards" => list.extend(cards),
+            "del_cards" => cards.for_each(|card| {
+                list.remove(&card);
+            }),
+            other => panic!("{other}"),
+        }
+        operations.push(command["operation"].as_str().unwrap().to_owned());
+        said = json!([{ "id": command["id"], "success": 1 }]);
+    }
+}
+
+#[test]
+fn the_staffs_cards_are_in_the_controllers_own_list_and_a_change_of_the_file_changes_only_that() {
+    const GONE: &str = "00DEC0DE0001";
+    let (mut park, mut controller) = controlled(&[]);
+    let text = std::fs::read_to_string(park.venue.config_file()).unwrap();
+    std::fs::write(park.venue.config_file(), text + "staff_cards = { file = \"staff\" }\n").unwrap();
+    park.venue.secret("staff", &format!("{GONE} # the old shift\n00DEC0DE0002\n"));
+    let mut list = BTreeSet::from(["0000000000FF".to_owned()]);
+
+    open(&mut park, &mut controller);
+    // The first answer's command was lost with the wait; it is told again.
+    assert!(wait_for(LONG, || {
+        obeys(&mut controller, &mut list);
+        list.len() == 2 && list.contains(GONE)
+    }));
+    kill(&mut park);
+
+    park.venue.secret("staff", "00DEC0DE0002\n00DEC0DE0003\n");
+    open(&mut park, &mut controller);
+    let mut told = Vec::new();
+    assert!(wait_for(LONG, || {
+        told.extend(obeys(&mut controller, &mut list));
+        list == BTreeSet::from(["00DEC0DE0002", "00DEC0DE0003"].map(str::to_owned))
+    }));
+    assert!(!told.contains(&"clear_cards".to_owned()), "only the difference: {told:?}");
+    let said = park.venue.log() + &park.venue.status().expect("it runs").to_string();
+    assert!(!said.contains("DEC0DE"), "a number of a card is in log or status");
 }
