@@ -357,6 +357,14 @@ async fn late_commits_and_lagging_searches_double_nothing_within_the_window() {
     one.fault(0.15, Some("crm.item.add"), Mode::LateCommit { ms: 55_000 });
     one.fault(0.15, Some("crm.timeline.logmessage.add"), Mode::LateCommit { ms: 30_000 });
     one.fault(1.0, Some("crm.item.list"), Mode::IndexLag { ms: 50_000 });
+    // What comes late comes when it is due, and not when somebody next calls.
+    let (site, clock) = (Arc::clone(&one.site), Arc::clone(&one.clock));
+    tokio::spawn(async move {
+        loop {
+            sleep(Duration::from_millis(500)).await;
+            site.lock().unwrap().settle(clock.now_ms(), clock.stamp().wall_ms);
+        }
+    });
     let running = one.start(&[Destination::Crm]);
     one.drained(Destination::Crm, 40_000).await;
     running.stop().await;
