@@ -50,6 +50,14 @@ fn quality(item: &Value) -> &str {
     item["clock_quality"].as_str().unwrap()
 }
 
+async fn one_more_and_all_is_delivered(rig: &mut Rig) {
+    let running = rig.start();
+    rig.pass().await;
+    rig.drained(30).await;
+    running.stop().await;
+    assert_eq!((rig.lime_books(), rig.crm_books()), ((0, 0), (0, 0)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn passes_of_a_boot_that_never_synchronised_are_sent_with_bounds_that_hold() {
     const HOUR: u64 = 3_600_000;
@@ -62,11 +70,7 @@ async fn passes_of_a_boot_that_never_synchronised_are_sent_with_bounds_that_hold
     rig.pass_stamped(stamp(11, HOUR, a_started + 3_600_000, Sync::Synced)).await;
     rig.pass_stamped(unsynced(22, 5_000)).await;
     rig.pass_stamped(unsynced(22, 2 * HOUR)).await;
-    let running = rig.start();
-    rig.pass().await;
-    rig.drained(30).await;
-    running.stop().await;
-    assert_eq!((rig.lime_books(), rig.crm_books()), ((0, 0), (0, 0)));
+    one_more_and_all_is_delivered(&mut rig).await;
 
     let items = told(&rig);
     assert_eq!(items.iter().map(quality).collect::<Vec<_>>(), ["holdover", "synced", "unsynced", "unsynced", "synced"]);
@@ -91,11 +95,7 @@ async fn a_box_that_does_not_know_the_time_delivers_at_once_and_says_what_it_kno
     let anchor = Anchor { stamp: stamp(11, 60_000, WALL_0 - 7_200_000, Sync::Synced), error_ms: 5 };
     rig.store.append(vec![Record::Anchor(anchor)]).await.unwrap();
     rig.shown = Arc::new(Wakes1970(rig.clock.clone()));
-    let running = rig.start();
-    rig.pass().await;
-    rig.drained(30).await;
-    running.stop().await;
-    assert_eq!((rig.lime_books(), rig.crm_books()), ((0, 0), (0, 0)));
+    one_more_and_all_is_delivered(&mut rig).await;
     let items = told(&rig);
     assert_eq!(quality(&items[0]), "unsynced");
     assert!(items[0]["occurred_not_after"].is_null(), "nobody knows how late it is: {}", items[0]);

@@ -16,11 +16,9 @@ mod journey;
 mod kills;
 mod manager;
 #[path = "../mqtt/device.rs"]
-#[allow(dead_code, reason = "shared with the tests of the drivers")]
 mod mqtt_device;
 mod osdp;
 #[path = "../osdp_peer/peer.rs"]
-#[allow(dead_code, reason = "shared with the tests of the driver")]
 mod osdp_peer;
 mod park;
 mod privacy;

@@ -16,12 +16,20 @@ pub type Message = (String, String, bool);
 pub struct Device {
     client: AsyncClient,
     pub heard: Arc<Mutex<Vec<Message>>>,
-    pub connected: watch::Receiver<u32>,
     task: JoinHandle<()>,
 }
 
 impl Device {
-    pub async fn playing(port: u16, filter: &str, mut react: impl FnMut(&str, &str) -> Vec<Message> + Send + 'static) -> Self {
+    pub async fn playing(port: u16, filter: &str, react: impl FnMut(&str, &str) -> Vec<Message> + Send + 'static) -> Self {
+        Self::watched(port, filter, react).await.0
+    }
+
+    /// The same, with how many times the broker has had it.
+    pub async fn watched(
+        port: u16,
+        filter: &str,
+        mut react: impl FnMut(&str, &str) -> Vec<Message> + Send + 'static,
+    ) -> (Self, watch::Receiver<u32>) {
         let mut options = MqttOptions::new(format!("device-{}", Uuid::new_v4().simple()), "127.0.0.1", port);
         options.set_keep_alive(Duration::from_secs(5));
         let (client, mut events) = AsyncClient::new(options, 100);
@@ -46,7 +54,7 @@ impl Device {
             }
         });
         connected.wait_for(|times| *times > 0).await.unwrap();
-        Self { client, heard, connected, task }
+        (Self { client, heard, task }, connected)
     }
 
     pub async fn says(&self, topic: &str, payload: &str, retain: bool) {
@@ -56,10 +64,6 @@ impl Device {
     /// What it heard on topics that end so.
     pub fn heard(&self, end: &str) -> Vec<String> {
         self.heard.lock().unwrap().iter().filter(|(topic, ..)| topic.ends_with(end)).map(|(_, payload, _)| payload.clone()).collect()
-    }
-
-    pub async fn back(&mut self, times: u32) {
-        self.connected.wait_for(|connected| *connected > times).await.unwrap();
     }
 }
 

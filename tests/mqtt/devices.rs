@@ -129,7 +129,7 @@ async fn a_wiren_board_relay_is_pulsed_and_no_order_is_ever_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_broker_kept_of_contacts_is_a_baseline_and_what_comes_after_is_a_passage() {
     let broker = Mosquitto::start().await;
-    let mut device = Device::playing(broker.port, &format!("{WB}K1/on"), relay).await;
+    let (device, mut connected) = Device::watched(broker.port, &format!("{WB}K1/on"), relay).await;
     broker.publish(&format!("{WB}Input 1 counter"), true, vec!["65533".to_owned()]).await;
     broker.publish(&format!("{WB}Input 6"), true, vec!["1".to_owned()]).await;
     let mut rig = Rig::of(&broker, wb(), Some(Contact::Counter(1))).await;
@@ -147,11 +147,11 @@ async fn what_the_broker_kept_of_contacts_is_a_baseline_and_what_comes_after_is_
     device.says(&format!("{WB}K1/meta/error"), "", true).await;
     assert_eq!(rig.signal().await, Signal::Fault(None));
     // The broker restarts, and keeps what it kept; the box has not seen what was counted meanwhile.
-    let times = *device.connected.borrow();
+    let times = *connected.borrow();
     let mut broker = broker;
     broker.stop().await;
     broker.go().await;
-    device.back(times).await;
+    connected.wait_for(|now| *now > times).await.unwrap();
     assert_eq!(rig.signal().await, Signal::Link(false));
     rig.there().await;
     device.says(&format!("{WB}Input 1 counter"), "2", true).await;
@@ -162,29 +162,29 @@ async fn what_the_broker_kept_of_contacts_is_a_baseline_and_what_comes_after_is_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_could_not_be_delivered_in_its_time_is_never_delivered() {
     let mut broker = Mosquitto::start().await;
-    let mut device = Device::playing(broker.port, &format!("{WB}K1/on"), relay).await;
+    let (device, mut connected) = Device::watched(broker.port, &format!("{WB}K1/on"), relay).await;
     let mut rig = Rig::of(&broker, wb(), None).await;
     device.hears("/on", &["0"]).await;
     assert_eq!(rig.relay.open(rig.order(0)).await, Err(NotOpened::Expired), "it came too late");
 
     // The broker is gone: the order does not leave, and says so.
-    let times = *device.connected.borrow();
+    let times = *connected.borrow();
     broker.stop().await;
     assert_eq!(rig.signal().await, Signal::Link(false));
     assert_eq!(rig.relay.open(rig.order(100)).await, Err(NotOpened::Expired));
     broker.go().await;
-    device.back(times).await;
+    connected.wait_for(|now| *now > times).await.unwrap();
     rig.there().await;
     assert_eq!(device.heard("/on"), ["0"]);
 
     // The broker hangs with the order in its hands: nobody knows, and it is not sent again.
-    let times = *device.connected.borrow();
+    let times = *connected.borrow();
     broker.freeze();
     let doubtful = rig.relay.open(rig.order(200)).await;
     assert!(matches!(doubtful, Err(NotOpened::Unknown(_))), "{doubtful:?}");
     broker.kill_and_forget().await;
     broker.go().await;
-    device.back(times).await;
+    connected.wait_for(|now| *now > times).await.unwrap();
     rig.there().await;
     assert_eq!(rig.open().await, Ok(()));
     // One order, and its end; before it, the end of the doubtful one, once or, as it was open when the connection broke, twice.
